@@ -9,7 +9,7 @@
 //! | `mem` | frames, heap, mappings, guest RAM | base |
 //! | `vt` | the contract with the CPU, VMX and SVM | mem, hw, base |
 //! | `emu` | the CPU where hardware hands it to us | base |
-//! | `dev` | virtual devices and the bus | base |
+//! | [`dev`] | virtual devices and the bus | base |
 //! | `vm` | a virtual machine and its exit loop | vt, emu, dev, mem, hw, base |
 //!
 //! Only `hw`, `mem` and `vt` contain unsafe code. What decides (`base`, `emu`, `dev`, and the pure parts of the others) builds
@@ -24,3 +24,4 @@ extern crate alloc;
 extern crate std;
 
 pub mod base;
+pub mod dev;
