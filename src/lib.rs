@@ -8,7 +8,7 @@
 //! | `hw` | the machine we stand on | base |
 //! | `mem` | frames, heap, mappings, guest RAM | base |
 //! | `vt` | the contract with the CPU, VMX and SVM | mem, hw, base |
-//! | `emu` | the CPU where hardware hands it to us | base |
+//! | [`emu`] | the CPU where hardware hands it to us | base |
 //! | [`dev`] | virtual devices and the bus | base |
 //! | `vm` | a virtual machine and its exit loop | vt, emu, dev, mem, hw, base |
 //!
@@ -25,3 +25,4 @@ extern crate std;
 
 pub mod base;
 pub mod dev;
+pub mod emu;
