@@ -5,7 +5,7 @@
 //! | room | what | may use |
 //! |---|---|---|
 //! | [`base`] | the words all rooms share | nothing |
-//! | `hw` | the machine we stand on | base |
+//! | [`hw`] | the machine we stand on | base |
 //! | `mem` | frames, heap, mappings, guest RAM | base |
 //! | `vt` | the contract with the CPU, VMX and SVM | mem, hw, base |
 //! | [`emu`] | the CPU where hardware hands it to us | base |
@@ -26,3 +26,4 @@ extern crate std;
 pub mod base;
 pub mod dev;
 pub mod emu;
+pub mod hw;

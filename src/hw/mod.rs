@@ -1,0 +1,35 @@
+//! The machine we stand on.
+pub mod acpi;
+#[cfg(target_os = "none")]
+pub mod boot;
+pub mod bootinfo;
+pub mod console;
+#[cfg(target_os = "none")]
+pub mod cr;
+#[cfg(target_os = "none")]
+pub mod descriptors;
+pub mod end;
+#[cfg(target_os = "none")]
+mod extable;
+#[cfg(target_os = "none")]
+pub mod host;
+#[cfg(target_os = "none")]
+pub mod irq;
+#[cfg(target_os = "none")]
+pub mod lapic;
+#[cfg(target_os = "none")]
+pub mod machine_check;
+#[cfg(target_os = "none")]
+pub mod msr;
+pub mod options;
+pub mod panic;
+#[cfg(target_os = "none")]
+pub mod percpu;
+#[cfg(target_os = "none")]
+pub mod selftest;
+#[cfg(target_os = "none")]
+pub mod smp;
+pub mod symbols;
+#[cfg(target_os = "none")]
+pub mod time;
+pub mod trap;
