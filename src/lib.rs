@@ -6,7 +6,7 @@
 //! |---|---|---|
 //! | [`base`] | the words all rooms share | nothing |
 //! | [`hw`] | the machine we stand on | base |
-//! | `mem` | frames, heap, mappings, guest RAM | base |
+//! | [`mem`] | frames, heap, mappings, guest RAM | base |
 //! | `vt` | the contract with the CPU, VMX and SVM | mem, hw, base |
 //! | [`emu`] | the CPU where hardware hands it to us | base |
 //! | [`dev`] | virtual devices and the bus | base |
@@ -27,3 +27,4 @@ pub mod base;
 pub mod dev;
 pub mod emu;
 pub mod hw;
+pub mod mem;

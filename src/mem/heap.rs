@@ -1,0 +1,49 @@
+//! The kernel heap: for boot and for making VMs. Nothing allocates while a guest runs.
+
+use super::frames;
+use super::lock::IrqLock;
+use super::owner::Owner;
+use crate::base::{MIB, PAGE_SIZE};
+use core::alloc::{GlobalAlloc, Layout};
+use core::ptr::NonNull;
+use linked_list_allocator::Heap;
+
+struct KernelHeap(IrqLock<Heap>);
+
+#[global_allocator]
+static HEAP: KernelHeap = KernelHeap(IrqLock::new(Heap::empty()));
+
+// SAFETY: `Heap` hands out disjoint blocks of the layouts asked for, under a lock; it reports failure by null.
+unsafe impl GlobalAlloc for KernelHeap {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        match self.0.lock().allocate_first_fit(layout) {
+            Ok(block) => block.as_ptr(),
+            Err(()) => core::ptr::null_mut(),
+        }
+    }
+
+    unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
+        if let Some(ptr) = NonNull::new(ptr) {
+            // SAFETY: the caller's contract is that `ptr` came from `alloc` with this `layout`.
+            unsafe { self.0.lock().deallocate(ptr, layout) }
+        }
+    }
+}
+
+/// Gives the heap its memory: 1/32 of RAM, at least 1 and at most 16 MiB. Returns its size in bytes, or `None` if
+/// no run of frames is long enough. Call once.
+pub fn init() -> Option<u64> {
+    let bytes = (frames::ram_bytes() / 32).clamp(MIB, 16 * MIB).next_multiple_of(PAGE_SIZE);
+    let run = frames::alloc_run(bytes / PAGE_SIZE, PAGE_SIZE, Owner::Heap)?;
+    let bottom = run.ptr();
+    run.leak();
+    // SAFETY: the run is RAM in the direct map, `bytes` long, leaked: the heap's for good.
+    unsafe { HEAP.0.lock().init(bottom, bytes as usize) };
+    Some(bytes)
+}
+
+/// Bytes in use and bytes free.
+pub fn usage() -> (usize, usize) {
+    let heap = HEAP.0.lock();
+    (heap.used(), heap.free())
+}
