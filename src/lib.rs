@@ -7,7 +7,7 @@
 //! | [`base`] | the words all rooms share | nothing |
 //! | [`hw`] | the machine we stand on | base |
 //! | [`mem`] | frames, heap, mappings, guest RAM | base |
-//! | `vt` | the contract with the CPU, VMX and SVM | mem, hw, base |
+//! | [`vt`] | the contract with the CPU, VMX and SVM | mem, hw, base |
 //! | [`emu`] | the CPU where hardware hands it to us | base |
 //! | [`dev`] | virtual devices and the bus | base |
 //! | `vm` | a virtual machine and its exit loop | vt, emu, dev, mem, hw, base |
@@ -28,3 +28,4 @@ pub mod dev;
 pub mod emu;
 pub mod hw;
 pub mod mem;
+pub mod vt;

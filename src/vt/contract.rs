@@ -1,0 +1,202 @@
+//! What a vendor must do.
+
+use core::fmt;
+use core::marker::PhantomData;
+
+use super::exit::Exit;
+use super::nested::Format;
+use super::permission::MsrAccess;
+use super::vmx::{controls::Refused, error::VmFail};
+use crate::base::{CpuState, Event, Gpa, GprFile, Hpa};
+
+/// What a vCPU is built from.
+#[derive(Clone, Copy, Debug)]
+pub struct Setup<'a> {
+    /// The root of the guest's nested table.
+    pub nested_root: Hpa,
+    /// MSRs that the guest may use without an exit; all others exit.
+    pub open_msrs: &'a [MsrAccess],
+    /// Ports that the guest may use without an exit; all others exit.
+    pub open_ports: &'a [u16],
+    /// The PAT that the guest starts with.
+    pub pat: u64,
+}
+
+/// Why virtualization did not come on, or a vCPU could not be made or loaded.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Trouble {
+    /// No frames left.
+    OutOfMemory,
+    /// A VMX instruction failed: which, and what it said.
+    Vmx(&'static str, VmFail),
+    /// The CPU does not allow a control bit.
+    Controls(Refused),
+    /// An MSR write or an instruction raised an exception.
+    Fault(&'static str),
+}
+
+impl fmt::Display for Trouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::OutOfMemory => f.write_str("no memory left for control structures"),
+            Self::Vmx(instruction, e) => write!(f, "{instruction} failed: {e}"),
+            Self::Controls(r) => write!(f, "this CPU does not allow {r}"),
+            Self::Fault(what) => write!(f, "{what} raised an exception"),
+        }
+    }
+}
+
+/// A way to spoil a control block: the entry that follows must fail, and must come back as a value.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Spoil {
+    /// A control field.
+    Control,
+    /// The guest's state.
+    GuestState,
+}
+
+impl Spoil {
+    /// A word for logs.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Control => "control field",
+            Self::GuestState => "guest state",
+        }
+    }
+}
+
+/// The control registers that decide the paging mode, as the guest sees them.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[allow(missing_docs)]
+pub struct ControlRegisters {
+    pub cr0: u64,
+    pub cr4: u64,
+    pub efer: u64,
+}
+
+/// VMX or SVM. The functions that take [`Loaded`] work on the control block that is current on this core.
+pub trait Vendor: Sized + 'static {
+    /// `"vmx"` or `"svm"`.
+    const NAME: &'static str;
+    /// What CPUID leaf 0x4000_0001 tells guests to use: 1 = VMCALL, 2 = VMMCALL.
+    const HYPERCALL: u32;
+    /// What the CPU can do, found by the preflight.
+    type Caps: Copy + Send + Sync;
+    /// What a core holds while virtualization is on.
+    type Core;
+    /// The control block with its permission maps and the guest's registers.
+    type Vcpu;
+    /// The format of its nested tables.
+    type Table: Format;
+
+    /// Turns virtualization on, on this core.
+    fn enable(caps: &Self::Caps) -> Result<Self::Core, Trouble>;
+    /// Turns it off.
+    fn disable(core: &mut Self::Core);
+    /// Builds a control block. The guest's state is set when it is loaded.
+    fn create(caps: &Self::Caps, setup: &Setup) -> Result<Self::Vcpu, Trouble>;
+    /// Makes the control block current on this core, with the host's state and the guest's resident registers.
+    fn load(vcpu: &mut Self::Vcpu, core: &mut Self::Core) -> Result<(), Trouble>;
+    /// Takes it off this core again.
+    fn unload(vcpu: &mut Self::Vcpu);
+
+    /// Runs the guest until it exits, or the CPU refuses to enter it.
+    fn enter(cpu: &mut Loaded<'_, Self>);
+    /// Why it exited; a refused entry is an exit too.
+    fn exit(cpu: &Loaded<'_, Self>) -> Exit;
+    /// Does what the CPU leaves to be done after an exit of the kinds that guests make seldom: the host takes the interrupt,
+    /// NMI or machine check that the exit was for, and a debug exception gets into the guest's DR6. Once after each
+    /// [`Vendor::enter`] that came back with such an exit.
+    fn attend(cpu: &mut Loaded<'_, Self>, exit: &Exit);
+    /// The general-purpose registers; RSP is true only after [`Vendor::state`].
+    fn gprs<'a>(cpu: &'a mut Loaded<'_, Self>) -> &'a mut GprFile;
+    /// RIP.
+    fn rip(cpu: &Loaded<'_, Self>) -> u64;
+    /// RIP after the instruction that caused this exit, where the CPU told it (for instruction exits only).
+    fn next_rip(cpu: &Loaded<'_, Self>) -> Option<u64>;
+    /// RIP after the IN or OUT that caused this exit: every CPU tells that.
+    fn port_next_rip(cpu: &Loaded<'_, Self>) -> u64;
+    /// Ends the emulation of an instruction: sets RIP and ends the STI or MOV-SS shadow. Returns whether the guest
+    /// single-steps (RFLAGS.TF), so that a #DB is due.
+    fn advance(cpu: &mut Loaded<'_, Self>, rip: u64) -> bool;
+    /// Where the instruction at RIP is in guest-physical memory, if the guest's paging is off.
+    fn unpaged_code(cpu: &Loaded<'_, Self>) -> Option<Gpa>;
+    /// A number that is the same where the same instruction bytes mean the same: made of CS's attributes and CR0.PE.
+    fn code_mode(cpu: &Loaded<'_, Self>) -> u32;
+    /// Writes RSP from the register file.
+    fn set_rsp(cpu: &mut Loaded<'_, Self>);
+    /// Sets RFLAGS.
+    fn set_rflags(cpu: &mut Loaded<'_, Self>, rflags: u64);
+    /// The event whose delivery the exit cut off, to be delivered again.
+    fn cut_off(cpu: &Loaded<'_, Self>) -> Option<Event>;
+    /// Delivers `event` on the next entry.
+    fn inject(cpu: &mut Loaded<'_, Self>, event: Event);
+    /// Sets the single-step bit in the guest's DR6, before a #DB is injected for it.
+    fn set_dr6_single_step(cpu: &mut Loaded<'_, Self>);
+
+    /// All that decides how instructions are read, and RSP into the register file.
+    fn state(cpu: &mut Loaded<'_, Self>) -> CpuState;
+    /// Sets all of it, RSP from the register file.
+    fn set_state(cpu: &mut Loaded<'_, Self>, state: &CpuState);
+    /// CR0, CR4 and EFER as the guest sees them.
+    fn controls(cpu: &Loaded<'_, Self>) -> ControlRegisters;
+    /// Sets CR0, CR4 and EFER together. `pdptes` are loaded where the new state uses PAE paging.
+    fn set_controls(cpu: &mut Loaded<'_, Self>, controls: ControlRegisters, pdptes: Option<[u64; 4]>);
+    /// Sets CR2, before a #PF is injected.
+    fn set_cr2(cpu: &mut Loaded<'_, Self>, value: u64);
+    /// The guest's PAT.
+    fn pat(cpu: &Loaded<'_, Self>) -> u64;
+    /// Sets the guest's PAT.
+    fn set_pat(cpu: &mut Loaded<'_, Self>, value: u64);
+    /// What the guest's TSC adds to the host's.
+    fn tsc_offset(cpu: &Loaded<'_, Self>) -> u64;
+    /// Sets it.
+    fn set_tsc_offset(cpu: &mut Loaded<'_, Self>, value: u64);
+    /// XCR0.
+    fn xcr0(cpu: &Loaded<'_, Self>) -> u64;
+    /// Sets XCR0, to a value that common code has found valid.
+    fn set_xcr0(cpu: &mut Loaded<'_, Self>, value: u64);
+    /// Flushes the guest's own translations, as a change of its CR0 or CR4 does.
+    fn flush_guest(cpu: &mut Loaded<'_, Self>);
+    /// Spoils the control block.
+    fn spoil(cpu: &mut Loaded<'_, Self>, how: Spoil);
+}
+
+/// Virtualization is on, on this core. Dropping it turns it off.
+pub struct On<V: Vendor> {
+    core: V::Core,
+    /// It belongs to the core that made it.
+    not_send: PhantomData<*mut ()>,
+}
+
+impl<V: Vendor> On<V> {
+    /// Turns it on.
+    pub fn enable(caps: &V::Caps) -> Result<Self, Trouble> {
+        Ok(Self { core: V::enable(caps)?, not_send: PhantomData })
+    }
+
+    /// Makes `vcpu` current on this core until the result is dropped.
+    pub fn load<'a>(&'a mut self, vcpu: &'a mut V::Vcpu) -> Result<Loaded<'a, V>, Trouble> {
+        V::load(vcpu, &mut self.core)?;
+        Ok(Loaded { vcpu, core: &mut self.core })
+    }
+}
+
+impl<V: Vendor> Drop for On<V> {
+    fn drop(&mut self) {
+        V::disable(&mut self.core);
+    }
+}
+
+/// A vCPU whose control block is current on this core: only this reads, writes and enters. Dropping it takes the
+/// control block off the core.
+pub struct Loaded<'a, V: Vendor> {
+    pub(in crate::vt) vcpu: &'a mut V::Vcpu,
+    pub(in crate::vt) core: &'a mut V::Core,
+}
+
+impl<V: Vendor> Drop for Loaded<'_, V> {
+    fn drop(&mut self) {
+        V::unload(self.vcpu);
+    }
+}

@@ -1,0 +1,26 @@
+//! The contract with the CPU: one trait, two vendors, exits in neutral words.
+//!
+//! The kernel chooses the vendor once (`fleet::run_core`); everything after it is generic over `Vendor` and compiled for each.
+//! "It is on" is a value of type `On`, "it is loaded" one of type `Loaded`; what needs the one or the other takes it.
+
+pub mod audit;
+#[cfg(target_os = "none")]
+pub mod contract;
+pub mod exit;
+pub mod nested;
+pub mod permission;
+#[cfg(test)]
+mod permission_tests;
+pub mod preflight;
+#[cfg(target_os = "none")]
+mod resident;
+pub mod svm;
+#[cfg(target_os = "none")]
+pub mod tables;
+pub mod tags;
+pub mod vmx;
+
+#[cfg(target_os = "none")]
+pub use contract::{ControlRegisters, Loaded, On, Setup, Spoil, Trouble, Vendor};
+#[cfg(test)]
+pub(crate) use permission_tests::permission_tests;

@@ -1,0 +1,158 @@
+//! A vCPU's VMCB and its permission maps: how they are set up and made current.
+
+use core::arch::asm;
+
+use super::caps::SvmCaps;
+use super::core::SvmCore;
+use super::msr_map::MsrMap;
+use super::vmcb::{Clean, V_INTR_MASKING, Vmcb, misc1, misc2, misc3, tlb};
+use crate::base::{GprFile, PAGE_SIZE};
+use crate::mem::frames::{self, Frames};
+use crate::mem::owner::Owner;
+use crate::vt::contract::{Setup, Trouble};
+use crate::vt::exit::INTERCEPTED_EXCEPTIONS;
+use crate::vt::permission::IoMap;
+use crate::vt::resident::Resident;
+use crate::vt::tags::{Flush, Tag};
+
+/// CR0's selective intercept covers its writes; all of CR4 and CR8 is decided in common code.
+const CR_WRITES: u32 = 1 << (16 + 4) | 1 << (16 + 8);
+/// The guest must not see the CR4 bits that the host keeps set for itself, nor V_TPR in CR8.
+const CR_READS: u32 = 1 << 4 | 1 << 8;
+
+/// A vCPU.
+pub struct SvmVcpu {
+    pub(super) gprs: GprFile,
+    pub(super) resident: Resident,
+    pub(super) caps: SvmCaps,
+    /// CR4 as the guest sees it: without what the host keeps set.
+    pub(super) guest_cr4: u64,
+    /// HPA of the VMCB that holds the core's VMSAVE state, set by `load`.
+    pub(super) host: u64,
+    /// Where `frame` is in the direct map: asked for several times an exit.
+    vmcb: *mut Vmcb,
+    vmcb_hpa: u64,
+    _frame: Frames,
+    _io_map: Frames,
+    _msr_map: Frames,
+    asid: Tag,
+}
+
+impl SvmVcpu {
+    /// Allocates and fills what does not depend on the core.
+    pub fn new(caps: &SvmCaps, setup: &Setup) -> Result<Self, Trouble> {
+        let run = |n| frames::alloc_run(n, PAGE_SIZE, Owner::Vt).ok_or(Trouble::OutOfMemory);
+        let (mut io_map, mut msr_map) = (run(IoMap::FRAMES as u64)?, run(MsrMap::FRAMES as u64)?);
+        let mut ports = IoMap::new(io_map.as_mut_slice()).ok_or(Trouble::OutOfMemory)?;
+        for port in setup.open_ports {
+            ports.open(*port);
+        }
+        let mut msrs = MsrMap::new(msr_map.as_mut_slice()).ok_or(Trouble::OutOfMemory)?;
+        for access in setup.open_msrs {
+            msrs.open(*access);
+        }
+        let mut frame = run(1)?;
+        frame.zero();
+        let mut vcpu = Self {
+            gprs: GprFile::default(),
+            resident: Resident::new()?,
+            caps: *caps,
+            guest_cr4: 0,
+            host: 0,
+            vmcb: frame.ptr().cast(),
+            vmcb_hpa: frame.hpa().raw(),
+            _frame: frame,
+            _io_map: io_map,
+            _msr_map: msr_map,
+            asid: Tag::default(),
+        };
+        let (io, msr) = (vcpu._io_map.hpa().raw(), vcpu._msr_map.hpa().raw());
+        let c = &mut vcpu.vmcb_mut().control;
+        c.intercept_cr = CR_READS | CR_WRITES;
+        c.intercept_exceptions = INTERCEPTED_EXCEPTIONS;
+        c.intercept_misc1 = misc1::INTR
+            | misc1::NMI
+            | misc1::INIT
+            | misc1::CR0_SELECTIVE_WRITE
+            | misc1::RDPMC
+            | misc1::CPUID
+            | misc1::INVD
+            | misc1::HLT
+            | misc1::INVLPGA
+            | misc1::IOIO
+            | misc1::MSR
+            | misc1::TASK_SWITCH
+            | misc1::SHUTDOWN;
+        c.intercept_misc2 = misc2::VMRUN
+            | misc2::VMMCALL
+            | misc2::VMLOAD
+            | misc2::VMSAVE
+            | misc2::STGI
+            | misc2::CLGI
+            | misc2::SKINIT
+            | misc2::ICEBP
+            | misc2::WBINVD
+            | misc2::MONITOR
+            | misc2::MWAIT
+            | misc2::XSETBV
+            | misc2::RDPRU;
+        c.intercept_misc3 = misc3::INVLPGB | misc3::MCOMMIT | misc3::TLBSYNC;
+        c.iopm_base = io;
+        c.msrpm_base = msr;
+        c.v_intr = V_INTR_MASKING;
+        c.nested_control = 1;
+        c.n_cr3 = setup.nested_root.raw();
+        let s = &mut vcpu.vmcb_mut().save;
+        s.g_pat = setup.pat;
+        s.dr6 = 0xffff_0ff0;
+        s.dr7 = 0x400;
+        Ok(vcpu)
+    }
+
+    /// The VMCB.
+    #[inline(always)]
+    pub(super) fn vmcb(&self) -> &Vmcb {
+        // SAFETY: the frame is a whole, aligned VMCB (every bit pattern is one), ours alone as long as `_frame` is; the CPU
+        // writes it only during VMRUN and VMSAVE, which need the vCPU exclusively.
+        unsafe { &*self.vmcb }
+    }
+
+    /// The VMCB, to be changed. Who changes state clears its clean bit.
+    #[inline(always)]
+    pub(super) fn vmcb_mut(&mut self) -> &mut Vmcb {
+        // SAFETY: as in `vmcb`.
+        unsafe { &mut *self.vmcb }
+    }
+
+    /// HPA of the VMCB.
+    #[inline(always)]
+    pub(super) fn vmcb_hpa(&self) -> u64 {
+        self.vmcb_hpa
+    }
+
+    /// Makes it current on this core.
+    pub fn load(&mut self, core: &mut SvmCore) {
+        let flush = core.asids.renew(&mut self.asid);
+        let by_asid = core.caps.flush_by_asid();
+        let asid = self.asid.number;
+        let c = &mut self.vmcb_mut().control;
+        c.asid = asid;
+        // A fresh number of this generation has no translations: they went when the generation began.
+        c.tlb_control = match flush {
+            Flush::All => tlb::FLUSH_ALL,
+            Flush::Tag if by_asid => tlb::FLUSH_ASID,
+            Flush::Tag | Flush::Nothing => tlb::NOTHING,
+        };
+        // Another core's caches of this VMCB, or another VMCB at this address, are none of ours.
+        c.clean = Clean::empty();
+        self.host = core.host_vmcb.hpa().raw();
+        self.resident.load();
+        // SAFETY: SVM is on (the core proves it), and the frame is one of ours. VMSAVE writes state only.
+        unsafe { asm!("vmsave rax", in("rax") self.host, options(nostack)) }
+    }
+
+    /// Takes it off this core.
+    pub fn unload(&mut self) {
+        self.resident.save();
+    }
+}

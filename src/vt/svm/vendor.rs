@@ -1,0 +1,268 @@
+//! SVM as a [`Vendor`].
+
+use core::arch::asm;
+
+use super::caps::SvmCaps;
+use super::core::SvmCore;
+use super::npt::Npt;
+use super::vcpu::SvmVcpu;
+use super::vmcb::{Clean, VmcbSegment, tlb};
+use super::{exit, run};
+use crate::base::cpu::{cr0, cr4, efer, rflags};
+use crate::base::{CpuState, DescriptorTable, Event, Gpa, Gpr, GprFile, SegmentRegister};
+use crate::hw::irq;
+use crate::vt::contract::{ControlRegisters, Loaded, Setup, Spoil, Trouble, Vendor};
+use crate::vt::exit::Exit;
+
+/// AMD-V.
+pub struct Svm;
+
+type Cpu<'a> = Loaded<'a, Svm>;
+
+impl Vendor for Svm {
+    const NAME: &'static str = "svm";
+    const HYPERCALL: u32 = 2;
+    type Caps = SvmCaps;
+    type Core = SvmCore;
+    type Vcpu = SvmVcpu;
+    type Table = Npt;
+
+    fn enable(caps: &SvmCaps) -> Result<SvmCore, Trouble> {
+        SvmCore::on(caps)
+    }
+
+    fn disable(core: &mut SvmCore) {
+        core.off();
+    }
+
+    fn create(caps: &SvmCaps, setup: &Setup) -> Result<SvmVcpu, Trouble> {
+        SvmVcpu::new(caps, setup)
+    }
+
+    fn load(vcpu: &mut SvmVcpu, core: &mut SvmCore) -> Result<(), Trouble> {
+        vcpu.load(core);
+        Ok(())
+    }
+
+    fn unload(vcpu: &mut SvmVcpu) {
+        vcpu.unload();
+    }
+
+    #[inline(always)]
+    fn enter(cpu: &mut Cpu<'_>) {
+        let vcpu = &mut *cpu.vcpu;
+        let rax = vcpu.gprs.get(Gpr::Rax);
+        vcpu.vmcb_mut().save.rax = rax;
+        // SAFETY: `Loaded` proves that SVM is on and that `load` filled the host's VMCB on this core; the VMCB is
+        // complete since `new`; the registers are exclusively borrowed; the VM's tables map its own frames only
+        // (the audit).
+        unsafe { run::enter(&mut vcpu.gprs, vcpu.vmcb_hpa(), vcpu.host) };
+        let rax = vcpu.vmcb().save.rax;
+        vcpu.gprs.set(Gpr::Rax, rax);
+        let control = &mut vcpu.vmcb_mut().control;
+        control.tlb_control = tlb::NOTHING;
+        control.event_inj = 0;
+        control.clean = Clean::ALL;
+    }
+
+    #[inline(always)]
+    fn exit(cpu: &Cpu<'_>) -> Exit {
+        exit::decode(&cpu.vcpu.vmcb().control)
+    }
+
+    fn attend(_: &mut Cpu<'_>, exit: &Exit) {
+        match exit {
+            // An intercepted machine check is not delivered: the host gets it now. An NMI was still pending and came
+            // with STGI.
+            Exit::MachineCheck => irq::raise_machine_check_handler(),
+            Exit::Interrupt => irq::window(),
+            _ => {}
+        }
+    }
+
+    #[inline(always)]
+    fn gprs<'a>(cpu: &'a mut Cpu<'_>) -> &'a mut GprFile {
+        &mut cpu.vcpu.gprs
+    }
+
+    #[inline(always)]
+    fn rip(cpu: &Cpu<'_>) -> u64 {
+        cpu.vcpu.vmcb().save.rip
+    }
+
+    #[inline(always)]
+    fn next_rip(cpu: &Cpu<'_>) -> Option<u64> {
+        cpu.vcpu.caps.next_rip().then_some(cpu.vcpu.vmcb().control.next_rip)
+    }
+
+    #[inline(always)]
+    fn port_next_rip(cpu: &Cpu<'_>) -> u64 {
+        cpu.vcpu.vmcb().control.exit_info_2
+    }
+
+    #[inline(always)]
+    fn advance(cpu: &mut Cpu<'_>, rip: u64) -> bool {
+        let vmcb = cpu.vcpu.vmcb_mut();
+        vmcb.save.rip = rip;
+        vmcb.control.interrupt_shadow &= !1;
+        vmcb.save.rflags & rflags::TF != 0
+    }
+
+    #[inline(always)]
+    fn unpaged_code(cpu: &Cpu<'_>) -> Option<Gpa> {
+        let s = &cpu.vcpu.vmcb().save;
+        let [_, cs, ..] = &s.segments;
+        (s.cr0 & cr0::PG == 0).then_some(Gpa::new(cs.base.wrapping_add(s.rip) & 0xffff_ffff))
+    }
+
+    #[inline(always)]
+    fn code_mode(cpu: &Cpu<'_>) -> u32 {
+        let s = &cpu.vcpu.vmcb().save;
+        let [_, cs, ..] = &s.segments;
+        u32::from(cs.attrib) << 1 | (s.cr0 & cr0::PE) as u32
+    }
+
+    fn set_rsp(cpu: &mut Cpu<'_>) {
+        let rsp = cpu.vcpu.gprs.get(Gpr::Rsp);
+        cpu.vcpu.vmcb_mut().save.rsp = rsp;
+    }
+
+    fn set_rflags(cpu: &mut Cpu<'_>, value: u64) {
+        cpu.vcpu.vmcb_mut().save.rflags = value;
+    }
+
+    #[inline(always)]
+    fn cut_off(cpu: &Cpu<'_>) -> Option<Event> {
+        exit::event(cpu.vcpu.vmcb().control.exit_int_info)
+    }
+
+    fn inject(cpu: &mut Cpu<'_>, event: Event) {
+        let vmcb = cpu.vcpu.vmcb_mut();
+        vmcb.control.event_inj = exit::injection(event, vmcb.save.cr0 & cr0::PE != 0);
+    }
+
+    fn set_dr6_single_step(cpu: &mut Cpu<'_>) {
+        const SINGLE_STEP: u64 = 1 << 14;
+        let vmcb = cpu.vcpu.vmcb_mut();
+        vmcb.save.dr6 = vmcb.save.dr6 & !0xf | SINGLE_STEP;
+        vmcb.control.clean.remove(Clean::DRX);
+    }
+
+    fn state(cpu: &mut Cpu<'_>) -> CpuState {
+        let c = Self::controls(cpu);
+        let rsp = cpu.vcpu.vmcb().save.rsp;
+        cpu.vcpu.gprs.set(Gpr::Rsp, rsp);
+        let s = &cpu.vcpu.vmcb().save;
+        CpuState {
+            rip: s.rip,
+            rflags: s.rflags,
+            cr0: c.cr0,
+            cr3: s.cr3,
+            cr4: c.cr4,
+            efer: c.efer,
+            cpl: s.cpl,
+            segments: s.segments.map(from_vmcb),
+            ldtr: from_vmcb(s.ldtr),
+            tr: from_vmcb(s.tr),
+            gdtr: DescriptorTable { base: s.gdtr.base, limit: s.gdtr.limit },
+            idtr: DescriptorTable { base: s.idtr.base, limit: s.idtr.limit },
+        }
+    }
+
+    fn set_state(cpu: &mut Cpu<'_>, new: &CpuState) {
+        Self::set_controls(cpu, ControlRegisters { cr0: new.cr0, cr4: new.cr4, efer: new.efer }, None);
+        Self::set_rsp(cpu);
+        let vmcb = cpu.vcpu.vmcb_mut();
+        let s = &mut vmcb.save;
+        s.rip = new.rip;
+        s.rflags = new.rflags;
+        s.cr3 = new.cr3;
+        s.cpl = new.cpl;
+        s.segments = new.segments.map(to_vmcb);
+        s.ldtr = to_vmcb(new.ldtr);
+        s.tr = to_vmcb(new.tr);
+        s.gdtr = VmcbSegment { base: new.gdtr.base, limit: new.gdtr.limit, ..Default::default() };
+        s.idtr = VmcbSegment { base: new.idtr.base, limit: new.idtr.limit, ..Default::default() };
+        vmcb.control.clean.remove(Clean::CRX | Clean::SEGMENTS | Clean::TABLES);
+    }
+
+    fn controls(cpu: &Cpu<'_>) -> ControlRegisters {
+        let s = &cpu.vcpu.vmcb().save;
+        // LMA is LME and PG together. Made so, because Bochs 2.7 saves it clear when a write that clears PG exits.
+        let active = s.efer & efer::LME != 0 && s.cr0 & cr0::PG != 0;
+        let lma = if active { efer::LMA } else { 0 };
+        ControlRegisters { cr0: s.cr0, cr4: cpu.vcpu.guest_cr4, efer: s.efer & !(efer::SVME | efer::LMA) | lma }
+    }
+
+    fn set_controls(cpu: &mut Cpu<'_>, c: ControlRegisters, _: Option<[u64; 4]>) {
+        // With nested paging the CPU reads PAE's PDPTEs from memory itself.
+        cpu.vcpu.guest_cr4 = c.cr4;
+        let vmcb = cpu.vcpu.vmcb_mut();
+        vmcb.save.cr0 = c.cr0;
+        // Machine checks are the host's business: they stay on whatever the guest thinks.
+        vmcb.save.cr4 = c.cr4 | cr4::MCE;
+        // VMRUN refuses a guest without SVME; what the guest could do with it is intercepted.
+        vmcb.save.efer = c.efer | efer::SVME;
+        vmcb.control.clean.remove(Clean::CRX);
+    }
+
+    fn set_cr2(cpu: &mut Cpu<'_>, value: u64) {
+        // SAFETY: the hypervisor does not use CR2: its own page faults end it. VMRUN loads the register from the VMCB;
+        // Bochs 2.7 does not, and runs the guest with what is in the register.
+        unsafe { asm!("mov cr2, {}", in(reg) value, options(nostack, nomem)) }
+        let vmcb = cpu.vcpu.vmcb_mut();
+        vmcb.save.cr2 = value;
+        vmcb.control.clean.remove(Clean::CR2);
+    }
+
+    fn pat(cpu: &Cpu<'_>) -> u64 {
+        cpu.vcpu.vmcb().save.g_pat
+    }
+
+    fn set_pat(cpu: &mut Cpu<'_>, value: u64) {
+        let vmcb = cpu.vcpu.vmcb_mut();
+        vmcb.save.g_pat = value;
+        vmcb.control.clean.remove(Clean::NESTED);
+    }
+
+    fn tsc_offset(cpu: &Cpu<'_>) -> u64 {
+        cpu.vcpu.vmcb().control.tsc_offset
+    }
+
+    fn set_tsc_offset(cpu: &mut Cpu<'_>, value: u64) {
+        let c = &mut cpu.vcpu.vmcb_mut().control;
+        c.tsc_offset = value;
+        c.clean.remove(Clean::INTERCEPTS);
+    }
+
+    fn xcr0(cpu: &Cpu<'_>) -> u64 {
+        cpu.vcpu.resident.xcr0()
+    }
+
+    fn set_xcr0(cpu: &mut Cpu<'_>, value: u64) {
+        cpu.vcpu.resident.set_xcr0(value);
+    }
+
+    fn flush_guest(cpu: &mut Cpu<'_>) {
+        let by_asid = cpu.vcpu.caps.flush_by_asid();
+        cpu.vcpu.vmcb_mut().control.tlb_control = if by_asid { tlb::FLUSH_ASID } else { tlb::FLUSH_ALL };
+    }
+
+    fn spoil(cpu: &mut Cpu<'_>, how: Spoil) {
+        let vmcb = cpu.vcpu.vmcb_mut();
+        vmcb.control.clean = Clean::empty();
+        match how {
+            Spoil::Control => vmcb.control.asid = 0,
+            Spoil::GuestState => vmcb.save.efer &= !efer::SVME,
+        }
+    }
+}
+
+/// The neutral attributes have the VMCB's layout; a segment that is not present is an unusable one in both.
+fn from_vmcb(s: VmcbSegment) -> SegmentRegister {
+    SegmentRegister { selector: s.selector, attrib: s.attrib, limit: s.limit, base: s.base }
+}
+
+fn to_vmcb(s: SegmentRegister) -> VmcbSegment {
+    VmcbSegment { selector: s.selector, attrib: s.attrib, limit: s.limit, base: s.base }
+}

@@ -1,0 +1,229 @@
+//! A vCPU's VMCS and its permission maps: how they are set up and made current.
+
+use core::arch::asm;
+
+use x86::msr::{IA32_CSTAR, IA32_FMASK, IA32_KERNEL_GSBASE, IA32_LSTAR, IA32_STAR};
+
+use super::caps::{VmxCaps, secondary};
+use super::controls::Controls;
+use super::core::{VmxCore, region, vmclear, vmptrld};
+use super::current::Current;
+use super::error::VmFail;
+use super::field::{Natural, control, guest, host};
+use super::msr_map::MsrMap;
+use super::run::{self, Registers};
+use crate::base::cpu::cr0;
+use crate::base::{GprFile, PAGE_SIZE};
+use crate::hw::host::host_state;
+use crate::hw::msr;
+use crate::mem::frames::{self, Frames};
+use crate::mem::owner::Owner;
+use crate::vt::contract::{Setup, Trouble};
+use crate::vt::exit::INTERCEPTED_EXCEPTIONS;
+use crate::vt::permission::IoMap;
+use crate::vt::resident::Resident;
+use crate::vt::tags::{Flush, Tag};
+use crate::vt::vmx::ept;
+
+/// MSRs of SYSCALL and SWAPGS: the VMCS does not hold them, the hypervisor does not use them, so they stay in the CPU
+/// while the vCPU is loaded.
+const SYSCALL_MSRS: [u32; 5] = [IA32_STAR, IA32_LSTAR, IA32_CSTAR, IA32_FMASK, IA32_KERNEL_GSBASE];
+
+/// A vCPU.
+pub struct VmxVcpu {
+    pub(super) regs: Registers,
+    /// Not 0 where the VMCS is launched: what the stub takes.
+    pub(super) launched: u64,
+    /// What the stub said last.
+    pub(super) result: u64,
+    pub(super) controls: Controls,
+    pub(super) resident: Resident,
+    pub(super) caps: VmxCaps,
+    /// DR6 and CR2 are not in the VMCS either.
+    dr6: u64,
+    cr2: u64,
+    syscall: [u64; SYSCALL_MSRS.len()],
+    vmcs: Frames,
+    io_map: Frames,
+    msr_map: Frames,
+    eptp: u64,
+    pat: u64,
+    initialised: bool,
+    vpid: Tag,
+}
+
+impl VmxVcpu {
+    /// Allocates and fills what does not depend on the core.
+    pub fn new(caps: &VmxCaps, setup: &Setup) -> Result<Self, Trouble> {
+        let mut controls = Controls::new(caps).map_err(Trouble::Controls)?;
+        if caps.invvpid().is_none() {
+            controls.secondary &= !secondary::VPID;
+        }
+        let map = |n| frames::alloc_run(n as u64, PAGE_SIZE, Owner::Vt).ok_or(Trouble::OutOfMemory);
+        let (mut io_map, mut msr_map) = (map(IoMap::FRAMES)?, map(MsrMap::FRAMES)?);
+        let mut ports = IoMap::new(io_map.as_mut_slice()).ok_or(Trouble::OutOfMemory)?;
+        for port in setup.open_ports {
+            ports.open(*port);
+        }
+        let mut msrs = MsrMap::new(msr_map.as_mut_slice()).ok_or(Trouble::OutOfMemory)?;
+        for access in setup.open_msrs {
+            msrs.open(*access);
+        }
+        Ok(Self {
+            regs: Registers { gprs: GprFile::default(), host_rsp: 0 },
+            launched: 0,
+            result: run::EXITED,
+            controls,
+            resident: Resident::new()?,
+            caps: *caps,
+            dr6: 0xffff_0ff0,
+            cr2: 0,
+            syscall: [0; SYSCALL_MSRS.len()],
+            vmcs: region(caps).ok_or(Trouble::OutOfMemory)?,
+            io_map,
+            msr_map,
+            eptp: ept::pointer(setup.nested_root, caps.ept_accessed_dirty()),
+            pat: setup.pat,
+            initialised: false,
+            vpid: Tag::default(),
+        })
+    }
+
+    /// The current VMCS, which is this one's.
+    #[inline(always)]
+    pub(super) fn current(&self) -> Current {
+        // SAFETY: called through `Loaded` only (and in `load` after VMPTRLD), so this vCPU's VMCS is current.
+        unsafe { Current::new() }
+    }
+
+    /// Makes it current on this core.
+    pub fn load(&mut self, core: &mut VmxCore) -> Result<(), Trouble> {
+        let at = self.vmcs.hpa();
+        vmclear(at).map_err(|e| Trouble::Vmx("VMCLEAR", e))?;
+        self.launched = 0;
+        vmptrld(at).map_err(|e| Trouble::Vmx("VMPTRLD", e))?;
+        let flush = core.vpids.renew(&mut self.vpid);
+        self.write_all().map_err(|e| Trouble::Vmx("VMWRITE", e))?;
+        match flush {
+            Flush::Nothing => {}
+            Flush::Tag => core.invvpid(Some(self.vpid.number as u16)),
+            Flush::All => core.invvpid(None),
+        }
+        // The root's frame may have been another guest's before: what is cached of that must go.
+        core.invept(self.eptp);
+        self.load_registers();
+        Ok(())
+    }
+
+    /// Takes it off this core.
+    pub fn unload(&mut self) {
+        self.save_registers();
+        if let Err(e) = vmclear(self.vmcs.hpa()) {
+            log::warn!("VMCLEAR failed: {e}");
+        }
+    }
+
+    /// Whether guests' translations are tagged.
+    pub(super) fn uses_vpid(&self) -> bool {
+        self.controls.secondary & secondary::VPID != 0
+    }
+
+    fn load_registers(&self) {
+        self.resident.load();
+        // SAFETY: the hypervisor uses neither these MSRs, nor CR2 (its own page faults end it), nor DR6.
+        unsafe {
+            for (m, value) in SYSCALL_MSRS.into_iter().zip(self.syscall) {
+                msr::write(m, value);
+            }
+            asm!("mov cr2, {}", "mov dr6, {}", in(reg) self.cr2, in(reg) self.dr6, options(nostack, nomem));
+        }
+    }
+
+    fn save_registers(&mut self) {
+        self.resident.save();
+        // SAFETY: every CPU with long mode has these MSRs; reading CR2 and DR6 has no effect.
+        unsafe {
+            for (m, value) in SYSCALL_MSRS.into_iter().zip(&mut self.syscall) {
+                *value = msr::read(m);
+            }
+            asm!("mov {}, cr2", "mov {}, dr6", out(reg) self.cr2, out(reg) self.dr6, options(nostack, nomem));
+        }
+    }
+
+    fn write_all(&mut self) -> Result<(), VmFail> {
+        if !self.initialised {
+            self.write_controls()?;
+            self.initialised = true;
+        }
+        if self.uses_vpid() {
+            self.current().try_write(control::VPID, self.vpid.number as u16)?;
+        }
+        self.regs.host_rsp = 0;
+        self.write_host()
+    }
+
+    /// Controls, permission maps, EPT pointer, and guest fields that stay as they are.
+    fn write_controls(&self) -> Result<(), VmFail> {
+        let v = self.current();
+        let c = &self.controls;
+        v.try_write(control::PIN_BASED, c.pin)?;
+        v.try_write(control::PRIMARY, c.primary)?;
+        v.try_write(control::SECONDARY, c.secondary)?;
+        v.try_write(control::EXIT, c.exit)?;
+        v.try_write(control::ENTRY, c.entry)?;
+        v.try_write(control::EXCEPTION_BITMAP, INTERCEPTED_EXCEPTIONS)?;
+        v.try_write(control::PF_ERROR_MASK, 0)?;
+        v.try_write(control::PF_ERROR_MATCH, 0)?;
+        v.try_write(control::CR3_TARGET_COUNT, 0)?;
+        v.try_write(control::EXIT_MSR_STORE_COUNT, 0)?;
+        v.try_write(control::EXIT_MSR_LOAD_COUNT, 0)?;
+        v.try_write(control::ENTRY_MSR_LOAD_COUNT, 0)?;
+        v.try_write(control::ENTRY_INTERRUPTION_INFO, 0)?;
+        v.try_write(control::TSC_OFFSET, 0)?;
+        let io = self.io_map.hpa().raw();
+        v.try_write(control::IO_BITMAP_A, io)?;
+        v.try_write(control::IO_BITMAP_B, io + PAGE_SIZE)?;
+        v.try_write(control::MSR_BITMAPS, self.msr_map.hpa().raw())?;
+        v.try_write(control::EPTP, self.eptp)?;
+        // Every CR0 bit but TS and MP is decided in common code, as SVM's selective intercept has it; every CR4 bit is.
+        v.try_write(control::CR0_GUEST_HOST_MASK, Natural(!(cr0::TS | cr0::MP)))?;
+        v.try_write(control::CR4_GUEST_HOST_MASK, Natural(u64::MAX))?;
+        v.try_write(guest::LINK_POINTER, u64::MAX)?;
+        v.try_write(guest::DEBUGCTL, 0)?;
+        v.try_write(guest::PAT, self.pat)?;
+        v.try_write(guest::INTERRUPTIBILITY, 0)?;
+        v.try_write(guest::ACTIVITY, 0)?;
+        v.try_write(guest::PENDING_DEBUG, Natural(0))?;
+        v.try_write(guest::DR7, Natural(0x400))?;
+        v.try_write(guest::SYSENTER_CS, 0)?;
+        v.try_write(guest::SYSENTER_ESP, Natural(0))?;
+        v.try_write(guest::SYSENTER_EIP, Natural(0))
+    }
+
+    /// The host-state area: this core's, complete, so that an exit needs nothing restored by hand.
+    fn write_host(&self) -> Result<(), VmFail> {
+        let v = self.current();
+        let h = host_state();
+        v.try_write(host::CR0, Natural(h.cr0))?;
+        v.try_write(host::CR3, Natural(h.cr3))?;
+        v.try_write(host::CR4, Natural(h.cr4))?;
+        v.try_write(host::CS_SELECTOR, h.cs)?;
+        v.try_write(host::SS_SELECTOR, h.ss)?;
+        v.try_write(host::DS_SELECTOR, h.ds)?;
+        v.try_write(host::ES_SELECTOR, h.es)?;
+        v.try_write(host::FS_SELECTOR, h.fs)?;
+        v.try_write(host::GS_SELECTOR, h.gs)?;
+        v.try_write(host::TR_SELECTOR, h.tr)?;
+        v.try_write(host::FS_BASE, Natural(h.fs_base))?;
+        v.try_write(host::GS_BASE, Natural(h.gs_base))?;
+        v.try_write(host::TR_BASE, Natural(h.tr_base))?;
+        v.try_write(host::GDTR_BASE, Natural(h.gdtr.base))?;
+        v.try_write(host::IDTR_BASE, Natural(h.idtr.base))?;
+        v.try_write(host::SYSENTER_CS, h.sysenter_cs as u32)?;
+        v.try_write(host::SYSENTER_ESP, Natural(h.sysenter_esp))?;
+        v.try_write(host::SYSENTER_EIP, Natural(h.sysenter_eip))?;
+        v.try_write(host::PAT, h.pat)?;
+        v.try_write(host::EFER, h.efer)?;
+        v.try_write(host::RIP, Natural(run::exit_point as *const () as u64))
+    }
+}

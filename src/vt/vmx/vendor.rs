@@ -1,0 +1,365 @@
+//! VMX as a [`Vendor`].
+
+use core::arch::asm;
+
+use x86::vmx::vmcs::control::EntryControls;
+
+use super::caps::VmxCaps;
+use super::core::VmxCore;
+use super::ept::Ept;
+use super::error::VmFail;
+use super::exit::{self, FieldReader};
+use super::field::{Field, Natural, control, guest, ro};
+use super::run::{self, EXITED, FAIL_INVALID};
+use super::segment::{from_access_rights, to_access_rights};
+use super::vcpu::VmxVcpu;
+use crate::base::cpu::{cr0, cr4, efer, rflags};
+use crate::base::{CpuState, DescriptorTable, Event, Exception, Gpa, Gpr, GprFile, SegmentRegister};
+use crate::hw::irq;
+use crate::vt::contract::{ControlRegisters, Loaded, Setup, Spoil, Trouble, Vendor};
+use crate::vt::exit::Exit;
+use crate::vt::vmx::current::Current;
+
+/// Intel VT-x.
+pub struct Vmx;
+
+/// Blocking by STI and by MOV SS, in the interruptibility state.
+const SHADOW: u32 = 0b11;
+/// The L attribute of a segment in VMCS access rights.
+const RIGHTS_LONG: u32 = 1 << 13;
+/// CR0 bits that the guest has in the register itself; the read shadow has the others.
+const CR0_OWN: u64 = cr0::TS | cr0::MP;
+
+type Cpu<'a> = Loaded<'a, Vmx>;
+
+impl Vendor for Vmx {
+    const NAME: &'static str = "vmx";
+    const HYPERCALL: u32 = 1;
+    type Caps = VmxCaps;
+    type Core = VmxCore;
+    type Vcpu = VmxVcpu;
+    type Table = Ept;
+
+    fn enable(caps: &VmxCaps) -> Result<VmxCore, Trouble> {
+        VmxCore::on(caps)
+    }
+
+    fn disable(core: &mut VmxCore) {
+        core.off();
+    }
+
+    fn create(caps: &VmxCaps, setup: &Setup) -> Result<VmxVcpu, Trouble> {
+        VmxVcpu::new(caps, setup)
+    }
+
+    fn load(vcpu: &mut VmxVcpu, core: &mut VmxCore) -> Result<(), Trouble> {
+        vcpu.load(core)
+    }
+
+    fn unload(vcpu: &mut VmxVcpu) {
+        vcpu.unload();
+    }
+
+    #[inline(always)]
+    fn enter(cpu: &mut Cpu<'_>) {
+        let vcpu = &mut *cpu.vcpu;
+        // SAFETY: `Loaded` proves that this vCPU's VMCS is current, with the host state that `load` wrote for this
+        // core; the registers are exclusively borrowed; the VM's tables map its own frames only (the audit).
+        vcpu.result = unsafe { run::enter(&mut vcpu.regs, vcpu.launched) };
+        // After a VMLAUNCH that failed the VM is over, and the next load clears the VMCS anyway.
+        vcpu.launched = 1;
+    }
+
+    #[inline(always)]
+    fn exit(cpu: &Cpu<'_>) -> Exit {
+        if cpu.vcpu.result != EXITED { failed(cpu.vcpu) } else { exit::decode(&cpu.vcpu.current()) }
+    }
+
+    fn attend(cpu: &mut Cpu<'_>, exit: &Exit) {
+        match exit {
+            Exit::Exception(e) if e.vector == Exception::DB.0 => debug_exception(cpu.vcpu),
+            // The exit has taken the NMI or the machine check from the host: it gets it now.
+            Exit::Nmi => irq::raise_nmi_handler(),
+            Exit::MachineCheck => irq::raise_machine_check_handler(),
+            Exit::Interrupt => irq::window(),
+            _ => {}
+        }
+    }
+
+    #[inline(always)]
+    fn gprs<'a>(cpu: &'a mut Cpu<'_>) -> &'a mut GprFile {
+        &mut cpu.vcpu.regs.gprs
+    }
+
+    #[inline(always)]
+    fn rip(cpu: &Cpu<'_>) -> u64 {
+        cpu.vcpu.current().read(guest::RIP).0
+    }
+
+    #[inline(always)]
+    fn next_rip(cpu: &Cpu<'_>) -> Option<u64> {
+        Some(next_rip(cpu.vcpu.current()))
+    }
+
+    #[inline(always)]
+    fn port_next_rip(cpu: &Cpu<'_>) -> u64 {
+        next_rip(cpu.vcpu.current())
+    }
+
+    #[inline(always)]
+    fn advance(cpu: &mut Cpu<'_>, rip: u64) -> bool {
+        let v = cpu.vcpu.current();
+        v.write(guest::RIP, Natural(rip));
+        let interruptibility = v.read(guest::INTERRUPTIBILITY);
+        if interruptibility & SHADOW != 0 {
+            v.write(guest::INTERRUPTIBILITY, interruptibility & !SHADOW);
+        }
+        v.read(guest::RFLAGS).0 & rflags::TF != 0
+    }
+
+    #[inline(always)]
+    fn unpaged_code(cpu: &Cpu<'_>) -> Option<Gpa> {
+        let v = cpu.vcpu.current();
+        let at = v.read(SEGMENT.base.nth(1)).0.wrapping_add(v.read(guest::RIP).0);
+        (v.read(guest::CR0).0 & cr0::PG == 0).then_some(Gpa::new(at & 0xffff_ffff))
+    }
+
+    #[inline(always)]
+    fn code_mode(cpu: &Cpu<'_>) -> u32 {
+        let v = cpu.vcpu.current();
+        v.read(SEGMENT.rights.nth(1)) << 1 | (v.read(guest::CR0).0 & cr0::PE) as u32
+    }
+
+    fn set_rsp(cpu: &mut Cpu<'_>) {
+        cpu.vcpu.current().write(guest::RSP, Natural(cpu.vcpu.regs.gprs.get(Gpr::Rsp)));
+    }
+
+    fn set_rflags(cpu: &mut Cpu<'_>, value: u64) {
+        cpu.vcpu.current().write(guest::RFLAGS, Natural(value));
+    }
+
+    #[inline(always)]
+    fn cut_off(cpu: &Cpu<'_>) -> Option<Event> {
+        let v = cpu.vcpu.current();
+        exit::event(v.read(ro::IDT_VECTORING_INFO), || v.read(ro::IDT_VECTORING_ERROR_CODE))
+    }
+
+    fn inject(cpu: &mut Cpu<'_>, event: Event) {
+        let v = cpu.vcpu.current();
+        let protected = v.read(guest::CR0).0 & cr0::PE != 0;
+        let (info, code) = exit::injection(event, protected);
+        v.write(control::ENTRY_INTERRUPTION_INFO, info);
+        v.write(control::ENTRY_EXCEPTION_ERROR_CODE, code);
+    }
+
+    fn set_dr6_single_step(_: &mut Cpu<'_>) {
+        const SINGLE_STEP: u64 = 1 << 14;
+        set_dr6(SINGLE_STEP);
+    }
+
+    fn state(cpu: &mut Cpu<'_>) -> CpuState {
+        let v = cpu.vcpu.current();
+        cpu.vcpu.regs.gprs.set(Gpr::Rsp, v.read(guest::RSP).0);
+        let mut segments = [SegmentRegister::default(); 6];
+        for (i, s) in (0..).zip(&mut segments) {
+            *s = read_segment(v, &SEGMENT, i);
+        }
+        let c = Self::controls(cpu);
+        CpuState {
+            rip: v.read(guest::RIP).0,
+            rflags: v.read(guest::RFLAGS).0,
+            cr0: c.cr0,
+            cr3: v.read(guest::CR3).0,
+            cr4: c.cr4,
+            efer: c.efer,
+            cpl: (v.read(guest::SS_ACCESS_RIGHTS) >> 5 & 3) as u8,
+            segments,
+            ldtr: read_segment(v, &LDTR, 0),
+            tr: read_segment(v, &TR, 0),
+            gdtr: DescriptorTable { base: v.read(guest::GDTR_BASE).0, limit: v.read(guest::GDTR_LIMIT) },
+            idtr: DescriptorTable { base: v.read(guest::IDTR_BASE).0, limit: v.read(guest::IDTR_LIMIT) },
+        }
+    }
+
+    fn set_state(cpu: &mut Cpu<'_>, s: &CpuState) {
+        Self::set_controls(cpu, ControlRegisters { cr0: s.cr0, cr4: s.cr4, efer: s.efer }, None);
+        let v = cpu.vcpu.current();
+        Self::set_rsp(cpu);
+        v.write(guest::RIP, Natural(s.rip));
+        v.write(guest::RFLAGS, Natural(s.rflags));
+        v.write(guest::CR3, Natural(s.cr3));
+        for (i, segment) in (0..).zip(&s.segments) {
+            write_segment(v, &SEGMENT, i, segment);
+        }
+        write_segment(v, &LDTR, 0, &s.ldtr);
+        write_segment(v, &TR, 0, &s.tr);
+        v.write(guest::GDTR_BASE, Natural(s.gdtr.base));
+        v.write(guest::GDTR_LIMIT, s.gdtr.limit);
+        v.write(guest::IDTR_BASE, Natural(s.idtr.base));
+        v.write(guest::IDTR_LIMIT, s.idtr.limit);
+    }
+
+    fn controls(cpu: &Cpu<'_>) -> ControlRegisters {
+        let v = cpu.vcpu.current();
+        ControlRegisters {
+            cr0: v.read(guest::CR0).0 & CR0_OWN | v.read(control::CR0_READ_SHADOW).0 & !CR0_OWN,
+            cr4: v.read(control::CR4_READ_SHADOW).0,
+            efer: v.read(guest::EFER),
+        }
+    }
+
+    fn set_controls(cpu: &mut Cpu<'_>, c: ControlRegisters, pdptes: Option<[u64; 4]>) {
+        let v = cpu.vcpu.current();
+        let caps = &cpu.vcpu.caps;
+        // Unrestricted guest frees PE and PG from the fixed bits; a VM entry does not load CD and NW.
+        let fixed = caps.cr0_fixed0 & !(cr0::PE | cr0::PG);
+        v.write(guest::CR0, Natural((c.cr0 | fixed | cr0::NE) & caps.cr0_fixed1 & !(cr0::CD | cr0::NW)));
+        v.write(control::CR0_READ_SHADOW, Natural(c.cr0));
+        // Machine checks are the host's business: they stay on whatever the guest thinks.
+        v.write(guest::CR4, Natural(caps.fix_cr4(c.cr4 | cr4::VMXE | cr4::MCE)));
+        v.write(control::CR4_READ_SHADOW, Natural(c.cr4));
+        v.write(guest::EFER, c.efer);
+        let ia32e = if c.efer & efer::LMA != 0 { EntryControls::IA32E_MODE_GUEST.bits() } else { 0 };
+        v.write(control::ENTRY, cpu.vcpu.controls.entry | ia32e);
+        for (i, pdpte) in (0..).zip(pdptes.into_iter().flatten()) {
+            v.write(guest::PDPTE0.nth(i), pdpte);
+        }
+    }
+
+    fn set_cr2(_: &mut Cpu<'_>, value: u64) {
+        // SAFETY: the guest's CR2 lives in the register while it is loaded; the hypervisor does not use it.
+        unsafe { asm!("mov cr2, {}", in(reg) value, options(nostack, nomem)) }
+    }
+
+    fn pat(cpu: &Cpu<'_>) -> u64 {
+        cpu.vcpu.current().read(guest::PAT)
+    }
+
+    fn set_pat(cpu: &mut Cpu<'_>, value: u64) {
+        cpu.vcpu.current().write(guest::PAT, value);
+    }
+
+    fn tsc_offset(cpu: &Cpu<'_>) -> u64 {
+        cpu.vcpu.current().read(control::TSC_OFFSET)
+    }
+
+    fn set_tsc_offset(cpu: &mut Cpu<'_>, value: u64) {
+        cpu.vcpu.current().write(control::TSC_OFFSET, value);
+    }
+
+    fn xcr0(cpu: &Cpu<'_>) -> u64 {
+        cpu.vcpu.resident.xcr0()
+    }
+
+    fn set_xcr0(cpu: &mut Cpu<'_>, value: u64) {
+        cpu.vcpu.resident.set_xcr0(value);
+    }
+
+    fn flush_guest(cpu: &mut Cpu<'_>) {
+        if cpu.vcpu.uses_vpid() {
+            cpu.core.invvpid(Some(cpu.vcpu.current().read(control::VPID)));
+        }
+    }
+
+    fn spoil(cpu: &mut Cpu<'_>, how: Spoil) {
+        let v = cpu.vcpu.current();
+        match how {
+            Spoil::Control => v.write(control::PIN_BASED, 0),
+            Spoil::GuestState => v.write(guest::RFLAGS, Natural(0)),
+        }
+    }
+}
+
+/// The four fields of a segment register.
+struct SegmentFields {
+    selector: Field<u16>,
+    rights: Field<u32>,
+    limit: Field<u32>,
+    base: Field<Natural>,
+}
+
+/// ES; CS, SS, DS, FS, GS follow it.
+const SEGMENT: SegmentFields = SegmentFields {
+    selector: guest::ES_SELECTOR,
+    rights: guest::ES_ACCESS_RIGHTS,
+    limit: guest::ES_LIMIT,
+    base: guest::ES_BASE,
+};
+const LDTR: SegmentFields = SegmentFields {
+    selector: guest::LDTR_SELECTOR,
+    rights: guest::LDTR_ACCESS_RIGHTS,
+    limit: guest::LDTR_LIMIT,
+    base: guest::LDTR_BASE,
+};
+const TR: SegmentFields = SegmentFields {
+    selector: guest::TR_SELECTOR,
+    rights: guest::TR_ACCESS_RIGHTS,
+    limit: guest::TR_LIMIT,
+    base: guest::TR_BASE,
+};
+
+fn read_segment(v: Current, f: &SegmentFields, n: u32) -> SegmentRegister {
+    SegmentRegister {
+        selector: v.read(f.selector.nth(n)),
+        attrib: from_access_rights(v.read(f.rights.nth(n))),
+        limit: v.read(f.limit.nth(n)),
+        base: v.read(f.base.nth(n)).0,
+    }
+}
+
+fn write_segment(v: Current, f: &SegmentFields, n: u32, s: &SegmentRegister) {
+    v.write(f.selector.nth(n), s.selector);
+    v.write(f.rights.nth(n), to_access_rights(s));
+    v.write(f.limit.nth(n), s.limit);
+    v.write(f.base.nth(n), Natural(s.base));
+}
+
+/// An entry that VMLAUNCH or VMRESUME refused.
+#[cold]
+fn failed(vcpu: &VmxVcpu) -> Exit {
+    let e = if vcpu.result == FAIL_INVALID {
+        VmFail::Invalid
+    } else {
+        VmFail::Valid(vcpu.current().read(ro::INSTRUCTION_ERROR))
+    };
+    Exit::EntryFailed { what: e.meaning(), code: u64::from(e.number()) }
+}
+
+/// An intercepted #DB has not changed the debug registers yet: the exit qualification says what DR6 gets
+/// (SDM 3C "Exit Qualification for Debug Exceptions"), and DR7.GD is cleared as delivery does.
+#[cold]
+fn debug_exception(vcpu: &VmxVcpu) {
+    const DR7_GD: u64 = 1 << 13;
+    // B0 to B3, BD, BS; the rest of the qualification is reserved.
+    const DR6_BITS: u64 = 0x600f;
+    let v = vcpu.current();
+    set_dr6(v.read(ro::QUALIFICATION).0 & DR6_BITS);
+    let dr7 = v.read(guest::DR7).0;
+    v.write(guest::DR7, Natural(dr7 & !DR7_GD));
+}
+
+/// Sets `bits` in the guest's DR6, with B0 to B3 replaced, as a debug exception does.
+fn set_dr6(bits: u64) {
+    let mut dr6: u64;
+    // SAFETY: the guest's DR6 lives in the register while its vCPU is loaded; the hypervisor uses no breakpoints.
+    // Only defined bits are set.
+    unsafe {
+        asm!("mov {}, dr6", out(reg) dr6, options(nostack, nomem));
+        dr6 = dr6 & !0xf | bits;
+        asm!("mov dr6, {}", in(reg) dr6, options(nostack, nomem));
+    }
+}
+
+/// RIP after the instruction that exited.
+#[inline(always)]
+fn next_rip(v: Current) -> u64 {
+    let next = v.read(guest::RIP).0.wrapping_add(u64::from(v.read(ro::INSTRUCTION_LENGTH)));
+    if next >> 32 == 0 { next } else { wrap(v, next) }
+}
+
+/// A next RIP above 4 GiB: in 64-bit code it is one, elsewhere EIP wraps.
+#[cold]
+fn wrap(v: Current, next: u64) -> u64 {
+    let cs_rights = v.read(guest::ES_ACCESS_RIGHTS.nth(1));
+    if v.read(guest::EFER) & efer::LMA != 0 && cs_rights & RIGHTS_LONG != 0 { next } else { next & 0xffff_ffff }
+}
