@@ -10,7 +10,7 @@
 //! | [`vt`] | the contract with the CPU, VMX and SVM | mem, hw, base |
 //! | [`emu`] | the CPU where hardware hands it to us | base |
 //! | [`dev`] | virtual devices and the bus | base |
-//! | `vm` | a virtual machine and its exit loop | vt, emu, dev, mem, hw, base |
+//! | [`vm`] | a virtual machine and its exit loop | vt, emu, dev, mem, hw, base |
 //!
 //! Only `hw`, `mem` and `vt` contain unsafe code. What decides (`base`, `emu`, `dev`, and the pure parts of the others) builds
 //! and is tested on the workstation's own target too; what touches privileged instructions, and the exit loop that joins
@@ -28,4 +28,5 @@ pub mod dev;
 pub mod emu;
 pub mod hw;
 pub mod mem;
+pub mod vm;
 pub mod vt;

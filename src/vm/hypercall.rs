@@ -1,0 +1,33 @@
+//! What guests may ask of the hypervisor by VMCALL or VMMCALL.
+//!
+//! EAX is the function; the result comes back in EAX. CPUID leaf 0x4000_0001 says in EAX which instruction to use.
+
+use crate::base::{Gpr, Width};
+use crate::hw::time;
+use crate::vm::board::Board;
+use crate::vt::{Loaded, Vendor};
+
+/// Does nothing; 0.
+const NOTHING: u32 = 0;
+/// The frequency of the TSC in kHz.
+const TSC_KHZ: u32 = 1;
+/// Prints the character in BL; 0.
+const PUT: u32 = 2;
+/// The result for a function that does not exist: -38, as Linux's ENOSYS.
+const UNKNOWN: u32 = 0xffff_ffda;
+
+/// The hypercall in EAX.
+#[inline(always)]
+pub fn call<V: Vendor>(cpu: &mut Loaded<'_, V>, board: &mut Board<V>) {
+    let gprs = V::gprs(cpu);
+    let result = match gprs.get(Gpr::Rax) as u32 {
+        NOTHING => 0,
+        TSC_KHZ => (time::tsc_hz() / 1000) as u32,
+        PUT => {
+            board.bus.console().put(gprs.read(Gpr::Rbx, Width::B1) as u8);
+            0
+        }
+        _ => UNKNOWN,
+    };
+    gprs.set(Gpr::Rax, u64::from(result));
+}

@@ -1,0 +1,24 @@
+//! A virtual machine: RAM, nested tables, bus, vCPU, the exit loop and its handlers, the guests.
+#![forbid(unsafe_code)]
+
+#[cfg(target_os = "none")]
+mod board;
+pub mod catalog;
+#[cfg(target_os = "none")]
+mod controls;
+#[cfg(target_os = "none")]
+mod deadline;
+#[cfg(target_os = "none")]
+mod device_memory;
+#[cfg(target_os = "none")]
+mod exits;
+#[cfg(target_os = "none")]
+mod hypercall;
+#[cfg(target_os = "none")]
+pub mod machine;
+#[cfg(target_os = "none")]
+mod msrs;
+#[cfg(target_os = "none")]
+mod soft;
+#[cfg(target_os = "none")]
+pub mod suite;
