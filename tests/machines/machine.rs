@@ -1,0 +1,199 @@
+//! A machine: what it is made of, and its boot.
+
+use std::io::Read;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+use std::{env, fs, io};
+
+/// What boots. The tests run in the project's top folder.
+pub const KERNEL: &str = "build/hv.boot.elf";
+
+/// Every variable of `scripts/run`, so that none of the user's own slips in.
+const VARIABLES: &str = "PLATFORM CPU SMP MEM GUEST LOG FIRMWARE APPEND MEDIA LIMIT END KERNEL QEMU_ARGS IPS";
+
+static ONLY: OnceLock<&'static str> = OnceLock::new();
+
+/// From now on machines boot with this guest alone, instead of all.
+pub fn boot_only(guest: &'static str) {
+    let _ = ONLY.set(guest);
+}
+
+/// An emulated computer with the kernel in it.
+pub struct Machine {
+    pub name: String,
+    pub cores: u32,
+    variables: Vec<(&'static str, String)>,
+    limit: Duration,
+    boot: OnceLock<Boot>,
+    shown: AtomicBool,
+}
+
+/// What came of a boot.
+#[derive(Clone)]
+pub struct Boot {
+    /// All that the kernel printed, without carriage returns.
+    pub console: String,
+    /// What `scripts/run` said.
+    notes: String,
+    /// Its exit status; `None`: it was stopped by us.
+    pub status: Option<i32>,
+}
+
+impl Machine {
+    /// A machine for `scripts/run`: see there for the variables. It is stopped after `limit` seconds.
+    pub fn new(name: impl Into<String>, cores: u32, limit: u64, variables: &[(&'static str, &str)]) -> Self {
+        let mut variables: Vec<_> = variables.iter().map(|&(name, value)| (name, value.to_string())).collect();
+        variables.push(("SMP", cores.to_string()));
+        Self {
+            name: name.into(),
+            cores,
+            variables,
+            limit: Duration::from_secs(limit),
+            boot: OnceLock::new(),
+            shown: AtomicBool::new(false),
+        }
+    }
+
+    /// What its one boot gave; boots it when that was not yet done.
+    pub fn boot(&self) -> Result<&Boot, String> {
+        let boot = self.boot.get_or_init(|| {
+            let mut variables = self.variables.clone();
+            // The last of a name counts.
+            variables.extend(ONLY.get().map(|&guest| ("GUEST", guest.to_string())));
+            boot(&variables, self.limit).unwrap_or_else(|error| Boot {
+                console: String::new(),
+                notes: format!("scripts/run: {error}"),
+                status: Some(-1),
+            })
+        });
+        self.keep(boot).map_err(|error| format!("{}: {error}", self.console_file().display()))?;
+        Ok(boot)
+    }
+
+    /// A failure of one of its tests: with the console, when it is the first.
+    pub fn failure(&self, what: impl std::fmt::Display) -> String {
+        let file = self.console_file();
+        let Some(boot) = self.boot.get().filter(|_| !self.shown.swap(true, Ordering::Relaxed)) else {
+            return format!("{what}\nThe console of {} is in {}", self.name, file.display());
+        };
+        let ended = match boot.status {
+            None => format!("stopped after its {} seconds", self.limit.as_secs()),
+            Some(status) => format!("scripts/run gave {status}"),
+        };
+        format!("{what}\n{}, {ended}; console:\n{}\n{}(end of {})", self.name, boot.console, boot.notes, file.display())
+    }
+
+    fn console_file(&self) -> PathBuf {
+        PathBuf::from("build/consoles").join(self.name.replace("::", "-")).with_extension("txt")
+    }
+
+    fn keep(&self, boot: &Boot) -> io::Result<()> {
+        let file = self.console_file();
+        fs::create_dir_all("build/consoles")?;
+        fs::write(file, format!("{}{}", boot.console, boot.notes))
+    }
+}
+
+impl Boot {
+    /// The line that says how it all went, if the kernel came so far.
+    pub fn verdict(&self) -> Option<&str> {
+        self.console.lines().rfind(|line| line.starts_with("hv: pass:") || line.starts_with("hv: fail:"))
+    }
+}
+
+/// Runs `scripts/run` with these variables for at most `limit`, and a little more for itself.
+pub fn boot(variables: &[(&'static str, String)], limit: Duration) -> io::Result<Boot> {
+    let mut running = Running::start(variables, limit)?;
+    let status = running.wait(limit + Duration::from_secs(10))?;
+    Ok(running.result(status))
+}
+
+/// A `scripts/run` at work; dropped, it ends with all that it started.
+pub struct Running {
+    child: Child,
+    readers: Option<[thread::JoinHandle<Vec<u8>>; 2]>,
+    scratch: PathBuf,
+}
+
+impl Running {
+    pub fn start(variables: &[(&'static str, String)], limit: Duration) -> io::Result<Self> {
+        static NUMBER: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let scratch = env::temp_dir().join(format!("hv-machines-{}-{number}", std::process::id()));
+        fs::create_dir_all(&scratch)?;
+
+        let mut command = Command::new("scripts/run");
+        for name in VARIABLES.split(' ') {
+            command.env_remove(name);
+        }
+        command.envs(variables.iter().map(|(name, value)| (name, value)));
+        command.env("LIMIT", limit.as_secs().to_string()).env("TMPDIR", &scratch);
+        // A group of its own: to end it is to end the emulator too.
+        command.process_group(0).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = match command.spawn() {
+            Ok(child) => child,
+            Err(error) => {
+                let _ = fs::remove_dir_all(&scratch);
+                return Err(error);
+            }
+        };
+        let readers = [reader(child.stdout.take()), reader(child.stderr.take())];
+        Ok(Self { child, readers: Some(readers), scratch })
+    }
+
+    /// Waits for its end; `None`: it had to be stopped.
+    pub fn wait(&mut self, limit: Duration) -> io::Result<Option<i32>> {
+        let end = Instant::now() + limit;
+        loop {
+            if let Some(status) = self.child.try_wait()? {
+                return Ok(Some(status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0))));
+            }
+            if Instant::now() >= end {
+                self.stop();
+                return Ok(None);
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// What it said, once it has ended.
+    pub fn result(mut self, status: Option<i32>) -> Boot {
+        self.stop();
+        let [console, notes] = self.readers.take().map_or_else(Default::default, |readers| {
+            readers.map(|reader| String::from_utf8_lossy(&reader.join().unwrap_or_default()).replace('\r', ""))
+        });
+        Boot { console, notes, status }
+    }
+
+    /// Ends every process of its group.
+    fn stop(&mut self) {
+        if let Ok(None) = self.child.try_wait() {
+            let group = format!("kill -KILL -{}", self.child.id());
+            let _ = Command::new("sh").args(["-c", &group]).stderr(Stdio::null()).status();
+            let _ = self.child.wait();
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.stop();
+        let _ = fs::remove_dir_all(&self.scratch);
+    }
+}
+
+/// Reads all of a pipe, so that the other side never has to wait.
+fn reader(pipe: Option<impl Read + Send + 'static>) -> thread::JoinHandle<Vec<u8>> {
+    thread::spawn(move || {
+        let mut bytes = Vec::new();
+        if let Some(mut pipe) = pipe {
+            let _ = pipe.read_to_end(&mut bytes);
+        }
+        bytes
+    })
+}
