@@ -9,6 +9,7 @@ use x86::msr::IA32_APIC_BASE;
 /// SDM 3A "Local APIC Register Address Map"; the MSR is 0x800 + offset / 16.
 mod reg {
     pub const ID: u32 = 0x20;
+    pub const TPR: u32 = 0x80;
     pub const EOI: u32 = 0xb0;
     pub const SPURIOUS: u32 = 0xf0;
     pub const ISR: u32 = 0x100;
@@ -113,6 +114,15 @@ pub fn enable() {
     }
     write(reg::LVT_TIMER, MASKED | u32::from(irq::TIMER));
     write(reg::LVT_LINT1, ICR_NMI & 0x700);
+    // Firmware and loaders may leave a priority threshold or an interrupt in service behind: either would hold back ours.
+    write(reg::TPR, 0);
+    let any_in_service = || (0..8).any(|word| read(reg::ISR + 16 * word) != 0);
+    for _ in 0..256 {
+        if !any_in_service() {
+            break;
+        }
+        end_of_interrupt();
+    }
     clear_errors();
     write(reg::LVT_ERROR, irq::LAPIC_ERROR.into());
     // Divide by 1.
