@@ -38,6 +38,12 @@ fn carry_out<V: Vendor>(
         Access::Read { cr: 0, to } => return give(cpu, to, state.cr0),
         Access::Read { cr: 4, to } => return give(cpu, to, state.cr4),
         Access::Read { cr: 8, to } => return give(cpu, to, soft.cr8),
+        Access::Smsw { to, width } => {
+            V::gprs(cpu).write(to, width, state.cr0);
+            V::set_rsp(cpu);
+            return Ok(());
+        }
+        Access::Stored => return Ok(()),
         Access::Write { cr: 0, value } => control::cr0_write(&old, value, state.segment(Segment::Cs).long())?,
         Access::Write { cr: 4, value } => control::cr4_write(&old, value, state.cr3, soft.cpuid.cr4_allowed())?,
         Access::Write { cr: 8, value } if value <= 0xf => {

@@ -83,10 +83,7 @@ fn rare<V: Vendor>(soft: &mut Soft, cpu: &mut Loaded<'_, V>, board: &mut Board<V
         Exit::Exception(event) if event.vector == Exception::DF.0 => double_fault(cpu, board, event),
         // Taken out of the guest only so that their endless delivery can be interrupted: it gets them now.
         Exit::Exception(event) => Outcome::Inject(event),
-        Exit::Icebp => {
-            soft.pending = Some(Event::exception(Exception::DB));
-            Outcome::Skip
-        }
+        Exit::Icebp => Outcome::Skip,
         Exit::Undefined => Outcome::Inject(Event::UD),
         Exit::Forbidden => Outcome::Inject(Event::GP),
         Exit::Interrupt | Exit::Nmi | Exit::MachineCheck if soft.deadline.is_over() => {
@@ -107,6 +104,11 @@ fn rare<V: Vendor>(soft: &mut Soft, cpu: &mut Loaded<'_, V>, board: &mut Board<V
     };
     if outcome == Outcome::Skip {
         match V::next_rip(cpu).map_or_else(|| read_next_rip(cpu, board), Ok) {
+            // Its #DB comes before that of single-stepping, which it does not join.
+            Ok(next) if exit == Exit::Icebp => {
+                V::advance(cpu, next);
+                soft.pending = Some(Event::exception(Exception::DB));
+            }
             Ok(next) => soft.finish(cpu, next),
             Err(fault) => outcome = inject(cpu, fault),
         }

@@ -25,6 +25,15 @@ pub enum Access {
         /// The value.
         value: u64,
     },
+    /// SMSW into a register: `width` of CR0 is written to `to`.
+    Smsw {
+        /// Where it goes.
+        to: Gpr,
+        /// How much of it.
+        width: Width,
+    },
+    /// SMSW into memory: done already.
+    Stored,
     /// LMSW of this value.
     Lmsw(u16),
     /// CLTS.
@@ -51,6 +60,7 @@ pub fn control_access<W: World>(cpu: &CpuState, gprs: &GprFile, world: &mut W) -
     let access = match i.mnemonic() {
         Mnemonic::Mov => mov(&i, gprs),
         Mnemonic::Lmsw => Access::Lmsw(source16(cpu, gprs, world, &i)?),
+        Mnemonic::Smsw => smsw(cpu, gprs, world, &i)?,
         Mnemonic::Clts => Access::Clts,
         _ => Access::Other,
     };
@@ -69,6 +79,19 @@ fn mov(i: &Instruction, gprs: &GprFile) -> Access {
         (Some(cr), Some(from), ..) => Access::Write { cr, value: from.get(gprs) },
         (_, _, Some(to), Some(cr)) => Access::Read { cr, to: to.gpr },
         _ => Access::Other,
+    }
+}
+
+/// SMSW stores 16 bits in memory, and the whole register's width of CR0 in a register (SDM 2B "SMSW—Store Machine Status
+/// Word").
+fn smsw<W: World>(cpu: &CpuState, gprs: &GprFile, world: &mut W, i: &Instruction) -> Result<Access, Fault> {
+    match (i.op0_kind(), Register::of(i.op0_register()), address(i, gprs)) {
+        (OpKind::Register, Some(register), _) => Ok(Access::Smsw { to: register.gpr, width: register.width }),
+        (OpKind::Memory, _, Some(at)) => {
+            Place::locate(cpu, world, at, Width::B2, Memory::Write)?.write(world, cpu.cr0);
+            Ok(Access::Stored)
+        }
+        _ => Err(Fault::UD),
     }
 }
 
@@ -122,6 +145,9 @@ mod tests {
         assert_eq!(access(&[0x0f, 0x20, 0xe3]).access, Access::Read { cr: 4, to: Gpr::Rbx });
         assert_eq!(access(&[0x0f, 0x01, 0xf3]).access, Access::Lmsw(0x5678));
         assert_eq!(access(&[0x0f, 0x01, 0x36, 0x00, 0x02]).access, Access::Lmsw(0x8031));
+        assert_eq!(access(&[0x0f, 0x01, 0xe3]).access, Access::Smsw { to: Gpr::Rbx, width: Width::B2 });
+        assert_eq!(access(&[0x66, 0x0f, 0x01, 0xe3]).access, Access::Smsw { to: Gpr::Rbx, width: Width::B4 });
+        assert_eq!(access(&[0x0f, 0x01, 0x26, 0x00, 0x02]).access, Access::Stored);
         assert_eq!(access(&[0x0f, 0x06]), Decoded { access: Access::Clts, next_rip: 0x102 });
         assert_eq!(access(&[0x90]).access, Access::Other);
         assert_eq!(access(&[0x89, 0xd8]).access, Access::Other);

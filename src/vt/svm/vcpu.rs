@@ -20,6 +20,10 @@ const CR_WRITES: u32 = 1 << (16 + 4) | 1 << (16 + 8);
 /// The guest must not see the CR4 bits that the host keeps set for itself, nor V_TPR in CR8.
 const CR_READS: u32 = 1 << 4 | 1 << 8;
 
+/// The PAT that the CPU uses while a guest runs: write-back in all eight entries. A page that the host has write-back must not
+/// be uncached for the guest, or the guest sees what was in memory before the host's writes left the cache.
+const WRITE_BACK_PAT: u64 = 0x0606_0606_0606_0606;
+
 /// A vCPU.
 pub struct SvmVcpu {
     pub(super) gprs: GprFile,
@@ -27,6 +31,10 @@ pub struct SvmVcpu {
     pub(super) caps: SvmCaps,
     /// CR4 as the guest sees it: without what the host keeps set.
     pub(super) guest_cr4: u64,
+    /// CD and NW of CR0 as the guest sees them; for the CPU they stay clear.
+    pub(super) guest_cr0_cache: u64,
+    /// The PAT as the guest sees it.
+    pub(super) guest_pat: u64,
     /// HPA of the VMCB that holds the core's VMSAVE state, set by `load`.
     pub(super) host: u64,
     /// Where `frame` is in the direct map: asked for several times an exit.
@@ -58,6 +66,8 @@ impl SvmVcpu {
             resident: Resident::new()?,
             caps: *caps,
             guest_cr4: 0,
+            guest_cr0_cache: 0,
+            guest_pat: setup.pat,
             host: 0,
             vmcb: frame.ptr().cast(),
             vmcb_hpa: frame.hpa().raw(),
@@ -103,7 +113,7 @@ impl SvmVcpu {
         c.nested_control = 1;
         c.n_cr3 = setup.nested_root.raw();
         let s = &mut vcpu.vmcb_mut().save;
-        s.g_pat = setup.pat;
+        s.g_pat = WRITE_BACK_PAT;
         s.dr6 = 0xffff_0ff0;
         s.dr7 = 0x400;
         Ok(vcpu)

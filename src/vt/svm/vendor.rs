@@ -17,6 +17,9 @@ use crate::vt::exit::Exit;
 /// AMD-V.
 pub struct Svm;
 
+/// Reads and writes of CR0 in `intercept_cr`.
+const CR0_ACCESSES: u32 = 1 << 16 | 1;
+
 type Cpu<'a> = Loaded<'a, Svm>;
 
 impl Vendor for Svm {
@@ -191,14 +194,22 @@ impl Vendor for Svm {
         // LMA is LME and PG together. Made so, because Bochs 2.7 saves it clear when a write that clears PG exits.
         let active = s.efer & efer::LME != 0 && s.cr0 & cr0::PG != 0;
         let lma = if active { efer::LMA } else { 0 };
-        ControlRegisters { cr0: s.cr0, cr4: cpu.vcpu.guest_cr4, efer: s.efer & !(efer::SVME | efer::LMA) | lma }
+        let cr0 = s.cr0 | cpu.vcpu.guest_cr0_cache;
+        ControlRegisters { cr0, cr4: cpu.vcpu.guest_cr4, efer: s.efer & !(efer::SVME | efer::LMA) | lma }
     }
 
     fn set_controls(cpu: &mut Cpu<'_>, c: ControlRegisters, _: Option<[u64; 4]>) {
         // With nested paging the CPU reads PAE's PDPTEs from memory itself.
         cpu.vcpu.guest_cr4 = c.cr4;
+        let cache = c.cr0 & (cr0::CD | cr0::NW);
+        cpu.vcpu.guest_cr0_cache = cache;
         let vmcb = cpu.vcpu.vmcb_mut();
-        vmcb.save.cr0 = c.cr0;
+        // The guest's CD does not turn the host's caching off. While the guest thinks it does, what it reads and writes
+        // differs from what the CPU has, so both exit.
+        vmcb.save.cr0 = c.cr0 & !(cr0::CD | cr0::NW);
+        let differs = if cache != 0 { CR0_ACCESSES } else { 0 };
+        vmcb.control.intercept_cr = vmcb.control.intercept_cr & !CR0_ACCESSES | differs;
+        vmcb.control.clean.remove(Clean::INTERCEPTS);
         // Machine checks are the host's business: they stay on whatever the guest thinks.
         vmcb.save.cr4 = c.cr4 | cr4::MCE;
         // VMRUN refuses a guest without SVME; what the guest could do with it is intercepted.
@@ -216,13 +227,12 @@ impl Vendor for Svm {
     }
 
     fn pat(cpu: &Cpu<'_>) -> u64 {
-        cpu.vcpu.vmcb().save.g_pat
+        cpu.vcpu.guest_pat
     }
 
     fn set_pat(cpu: &mut Cpu<'_>, value: u64) {
-        let vmcb = cpu.vcpu.vmcb_mut();
-        vmcb.save.g_pat = value;
-        vmcb.control.clean.remove(Clean::NESTED);
+        // For the guest to read back: the CPU keeps to write-back.
+        cpu.vcpu.guest_pat = value;
     }
 
     fn tsc_offset(cpu: &Cpu<'_>) -> u64 {

@@ -219,8 +219,6 @@ bitflags! {
     pub struct Clean: u32 {
         /// Intercepts and TSC offset.
         const INTERCEPTS = 1 << 0;
-        /// Nested paging and the guest's PAT.
-        const NESTED = 1 << 4;
         /// CR0, CR3, CR4 and EFER.
         const CRX = 1 << 5;
         /// DR6 and DR7.

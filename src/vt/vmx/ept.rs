@@ -10,6 +10,9 @@ pub struct Ept;
 const READ: u64 = 1 << 0;
 const WRITE: u64 = 1 << 1;
 const EXECUTE: u64 = 1 << 2;
+/// The guest's PAT does not count: a page that the host has write-back must not be uncached for the guest, or the guest sees
+/// what was in memory before the host's writes left the cache.
+const IGNORE_PAT: u64 = 1 << 6;
 const LARGE: u64 = 1 << 7;
 const ADDRESS: u64 = 0x000f_ffff_ffff_f000;
 
@@ -23,9 +26,9 @@ impl Format for Ept {
     fn leaf(leaf: Leaf, size: PageSize) -> u64 {
         let memory_type = match leaf.memory_type {
             MemoryType::Uncached => 0,
-            MemoryType::WriteBack => 6,
+            MemoryType::WriteBack => 6 << 3 | IGNORE_PAT,
         };
-        let mut entry = leaf.hpa.raw() & ADDRESS | READ | memory_type << 3;
+        let mut entry = leaf.hpa.raw() & ADDRESS | READ | memory_type;
         if leaf.writable {
             entry |= WRITE;
         }
@@ -77,7 +80,7 @@ mod tests {
     fn entries_are_the_manuals() {
         assert_eq!(pointer(Hpa::new(0x1000), false), 0x101e);
         assert_eq!(pointer(Hpa::new(0x1000), true), 0x105e);
-        assert_eq!(Ept::leaf(Leaf::ram(Hpa::new(0x20_0000)), PageSize::Size2M), 0x20_00b7);
+        assert_eq!(Ept::leaf(Leaf::ram(Hpa::new(0x20_0000)), PageSize::Size2M), 0x20_00f7);
         assert_eq!(Ept::table(Hpa::new(0x3000)), 0x3007);
     }
 }

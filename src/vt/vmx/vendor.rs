@@ -30,6 +30,11 @@ const RIGHTS_LONG: u32 = 1 << 13;
 /// CR0 bits that the guest has in the register itself; the read shadow has the others.
 const CR0_OWN: u64 = cr0::TS | cr0::MP;
 
+/// BS in DR6 and in the pending debug exceptions.
+const DR6_SINGLE_STEP: u64 = 1 << 14;
+/// The basic exit reason of an entry that failed by a machine check.
+const MACHINE_CHECK_IN_ENTRY: u64 = 41;
+
 type Cpu<'a> = Loaded<'a, Vmx>;
 
 impl Vendor for Vmx {
@@ -80,7 +85,9 @@ impl Vendor for Vmx {
             Exit::Exception(e) if e.vector == Exception::DB.0 => debug_exception(cpu.vcpu),
             // The exit has taken the NMI or the machine check from the host: it gets it now.
             Exit::Nmi => irq::raise_nmi_handler(),
-            Exit::MachineCheck => irq::raise_machine_check_handler(),
+            Exit::MachineCheck | Exit::EntryFailed { code: MACHINE_CHECK_IN_ENTRY, .. } => {
+                irq::raise_machine_check_handler();
+            }
             Exit::Interrupt => irq::window(),
             _ => {}
         }
@@ -153,8 +160,7 @@ impl Vendor for Vmx {
     }
 
     fn set_dr6_single_step(_: &mut Cpu<'_>) {
-        const SINGLE_STEP: u64 = 1 << 14;
-        set_dr6(SINGLE_STEP);
+        set_dr6(DR6_SINGLE_STEP);
     }
 
     fn state(cpu: &mut Cpu<'_>) -> CpuState {
@@ -336,6 +342,12 @@ fn debug_exception(vcpu: &VmxVcpu) {
     set_dr6(v.read(ro::QUALIFICATION).0 & DR6_BITS);
     let dr7 = v.read(guest::DR7).0;
     v.write(guest::DR7, Natural(dr7 & !DR7_GD));
+    // A VM entry in an STI or MOV-SS shadow with TF set must find a pending single step, which an intercepted #DB has not
+    // left (SDM 3C "Checks on Guest Non-Register State"). The event that is injected takes its place.
+    if v.read(guest::RFLAGS).0 & rflags::TF != 0 && v.read(guest::INTERRUPTIBILITY) & SHADOW != 0 {
+        let pending = v.read(guest::PENDING_DEBUG).0;
+        v.write(guest::PENDING_DEBUG, Natural(pending | DR6_SINGLE_STEP));
+    }
 }
 
 /// Sets `bits` in the guest's DR6, with B0 to B3 replaced, as a debug exception does.
