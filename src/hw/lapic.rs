@@ -26,7 +26,6 @@ mod reg {
 }
 
 const MASKED: u32 = 1 << 16;
-const PERIODIC: u32 = 1 << 17;
 const BASE_ENABLE: u64 = 1 << 11;
 const BASE_X2APIC: u64 = 1 << 10;
 /// Delivery modes, with level assert where the manual asks for it.
@@ -200,19 +199,10 @@ pub fn send_nmi(apic_id: u32) {
     send(apic_id, ICR_NMI);
 }
 
-/// Interrupts the executing core at [`irq::TIMER`] every `us` microseconds, at most 2^32 timer cycles apart.
-pub fn timer_periodic(us: u64) {
-    timer(us, PERIODIC);
-}
-
-/// Interrupts the executing core once, in `us` microseconds.
+/// Interrupts the executing core once at [`irq::TIMER`], in `us` microseconds, at most 2^32 timer cycles from now.
 pub fn timer_once(us: u64) {
-    timer(us, 0);
-}
-
-fn timer(us: u64, mode: u32) {
     let count = (u128::from(us) * u128::from(time::lapic_hz()) / 1_000_000).clamp(1, u128::from(u32::MAX));
-    write(reg::LVT_TIMER, mode | u32::from(irq::TIMER));
+    write(reg::LVT_TIMER, u32::from(irq::TIMER));
     write(reg::INITIAL_COUNT, count as u32);
 }
 
