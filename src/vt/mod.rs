@@ -7,6 +7,8 @@ pub mod audit;
 #[cfg(target_os = "none")]
 pub mod contract;
 pub mod exit;
+#[cfg(target_os = "none")]
+mod maps;
 pub mod nested;
 pub mod permission;
 #[cfg(test)]

@@ -6,12 +6,11 @@ use super::caps::SvmCaps;
 use super::core::SvmCore;
 use super::msr_map::MsrMap;
 use super::vmcb::{Clean, V_INTR_MASKING, Vmcb, misc1, misc2, misc3, tlb};
-use crate::base::{GprFile, PAGE_SIZE};
-use crate::mem::frames::{self, Frames};
-use crate::mem::owner::Owner;
+use crate::base::GprFile;
+use crate::mem::frames::Frames;
 use crate::vt::contract::{Setup, Trouble};
 use crate::vt::exit::INTERCEPTED_EXCEPTIONS;
-use crate::vt::permission::IoMap;
+use crate::vt::maps;
 use crate::vt::resident::Resident;
 use crate::vt::tags::{Flush, Tag};
 
@@ -49,17 +48,13 @@ pub struct SvmVcpu {
 impl SvmVcpu {
     /// Allocates and fills what does not depend on the core.
     pub fn new(caps: &SvmCaps, setup: &Setup) -> Result<Self, Trouble> {
-        let run = |n| frames::alloc_run(n, PAGE_SIZE, Owner::Vt).ok_or(Trouble::OutOfMemory);
-        let (mut io_map, mut msr_map) = (run(IoMap::FRAMES as u64)?, run(MsrMap::FRAMES as u64)?);
-        let mut ports = IoMap::new(io_map.as_mut_slice()).ok_or(Trouble::OutOfMemory)?;
-        for port in setup.open_ports {
-            ports.open(*port);
-        }
+        let io_map = maps::io_map(setup)?;
+        let mut msr_map = maps::frames(MsrMap::FRAMES)?;
         let mut msrs = MsrMap::new(msr_map.as_mut_slice()).ok_or(Trouble::OutOfMemory)?;
         for access in setup.open_msrs {
             msrs.open(*access);
         }
-        let mut frame = run(1)?;
+        let mut frame = maps::frames(1)?;
         frame.zero();
         let mut vcpu = Self {
             gprs: GprFile::default(),

@@ -16,11 +16,10 @@ use crate::base::cpu::cr0;
 use crate::base::{GprFile, PAGE_SIZE};
 use crate::hw::host::host_state;
 use crate::hw::msr;
-use crate::mem::frames::{self, Frames};
-use crate::mem::owner::Owner;
+use crate::mem::frames::Frames;
 use crate::vt::contract::{Setup, Trouble};
 use crate::vt::exit::INTERCEPTED_EXCEPTIONS;
-use crate::vt::permission::IoMap;
+use crate::vt::maps;
 use crate::vt::resident::Resident;
 use crate::vt::tags::{Flush, Tag};
 use crate::vt::vmx::ept;
@@ -59,12 +58,8 @@ impl VmxVcpu {
         if caps.invvpid().is_none() {
             controls.secondary &= !secondary::VPID;
         }
-        let map = |n| frames::alloc_run(n as u64, PAGE_SIZE, Owner::Vt).ok_or(Trouble::OutOfMemory);
-        let (mut io_map, mut msr_map) = (map(IoMap::FRAMES)?, map(MsrMap::FRAMES)?);
-        let mut ports = IoMap::new(io_map.as_mut_slice()).ok_or(Trouble::OutOfMemory)?;
-        for port in setup.open_ports {
-            ports.open(*port);
-        }
+        let io_map = maps::io_map(setup)?;
+        let mut msr_map = maps::frames(MsrMap::FRAMES)?;
         let mut msrs = MsrMap::new(msr_map.as_mut_slice()).ok_or(Trouble::OutOfMemory)?;
         for access in setup.open_msrs {
             msrs.open(*access);
