@@ -169,6 +169,9 @@ impl Exit {
     }
 }
 
+/// Exits that the host causes.
+const HOST: [ExitKind; 3] = [ExitKind::Interrupt, ExitKind::Nmi, ExitKind::MachineCheck];
+
 /// How many exits of each kind a guest has had.
 #[derive(Clone, Default, Debug)]
 pub struct ExitCounts([u64; ExitKind::COUNT]);
@@ -193,6 +196,11 @@ impl ExitCounts {
         self.0.get(i).copied()
     }
 
+    /// Exits that the guest causes: all but those that come from the host's interrupts, NMIs and machine checks.
+    pub fn by_guest(&self) -> u64 {
+        self.total() - HOST.iter().map(|kind| self.get(*kind)).sum::<u64>()
+    }
+
     /// All exits.
     pub fn total(&self) -> u64 {
         self.0.iter().sum()
@@ -203,7 +211,7 @@ impl ExitCounts {
 /// (interrupts, NMIs, machine checks), which differ from run to run.
 impl fmt::Display for ExitCounts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let host = [ExitKind::Interrupt, ExitKind::Nmi, ExitKind::MachineCheck].map(|k| k as usize);
+        let host = HOST.map(|k| k as usize);
         let mut first = true;
         for (i, (n, name)) in self.0.iter().zip(ExitKind::NAMES).enumerate() {
             if *n != 0 && !host.contains(&i) {

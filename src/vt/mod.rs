@@ -16,10 +16,12 @@ mod permission_tests;
 pub mod preflight;
 #[cfg(target_os = "none")]
 mod resident;
+pub mod stats;
 pub mod svm;
 #[cfg(target_os = "none")]
 pub mod tables;
 pub mod tags;
+pub mod trace;
 pub mod vmx;
 
 #[cfg(target_os = "none")]
