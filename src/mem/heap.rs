@@ -10,7 +10,7 @@ use linked_list_allocator::Heap;
 
 struct KernelHeap(IrqLock<Heap>);
 
-#[global_allocator]
+#[cfg_attr(feature = "kernel", global_allocator)]
 static HEAP: KernelHeap = KernelHeap(IrqLock::new(Heap::empty()));
 
 // SAFETY: `Heap` hands out disjoint blocks of the layouts asked for, under a lock; it reports failure by null.

@@ -6,6 +6,7 @@
 pub mod audit;
 #[cfg(target_os = "none")]
 pub mod contract;
+pub mod doctor;
 pub mod exit;
 #[cfg(target_os = "none")]
 mod maps;

@@ -56,7 +56,8 @@ pub fn fault(frame: &TrapFrame) -> ! {
     )
 }
 
-#[panic_handler]
+#[cfg_attr(feature = "kernel", panic_handler)]
+#[cfg_attr(not(feature = "kernel"), allow(dead_code))]
 fn panic(info: &PanicInfo) -> ! {
     let cr2 = Cr2::read_raw();
     let mut registers = Registers { rip: panic as *const () as u64, ..Registers::default() };

@@ -7,6 +7,8 @@ pub struct SvmCaps {
     pub eax: u32,
     /// EBX: the number of ASIDs.
     pub asids: u32,
+    /// ECX: more features; 0 on CPUs that reserve it.
+    pub ecx: u32,
     /// EDX: features.
     pub edx: u32,
 }
@@ -14,8 +16,8 @@ pub struct SvmCaps {
 impl SvmCaps {
     /// Reads the leaf through `cpuid(leaf, subleaf)`. The caller has checked Fn8000_0001:ECX.SVM.
     pub fn read(mut cpuid: impl FnMut(u32, u32) -> [u32; 4]) -> Self {
-        let [eax, ebx, _, edx] = cpuid(0x8000_000a, 0);
-        Self { eax, asids: ebx, edx }
+        let [eax, ebx, ecx, edx] = cpuid(0x8000_000a, 0);
+        Self { eax, asids: ebx, ecx, edx }
     }
 
     const fn has(&self, bit: u32) -> bool {
@@ -53,5 +55,9 @@ impl SvmCaps {
     /// Virtual GIF.
     pub const fn virtual_gif(&self) -> bool {
         self.has(16)
+    }
+    /// x2AVIC for up to 4096 virtual CPUs: x2AVIC_EXT.
+    pub const fn x2avic_ext(&self) -> bool {
+        self.ecx >> 6 & 1 != 0
     }
 }

@@ -2,6 +2,11 @@
 
 use x86::msr;
 
+/// What VM functions there are.
+const IA32_VMX_VMFUNC: u32 = 0x491;
+/// What tertiary processor-based controls there are.
+const IA32_VMX_PROCBASED_CTLS3: u32 = 0x492;
+
 /// The VMX capability MSRs, as read.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct VmxCaps {
@@ -29,6 +34,10 @@ pub struct VmxCaps {
     pub cr4_fixed1: u64,
     /// IA32_VMX_EPT_VPID_CAP; 0 where there is neither.
     pub ept_vpid: u64,
+    /// IA32_VMX_VMFUNC: the VM-function controls that may be 1; 0 where there are none.
+    pub vmfunc: u64,
+    /// IA32_VMX_PROCBASED_CTLS3: the tertiary controls that may be 1; 0 where there are none.
+    pub tertiary: u64,
 }
 
 /// Secondary controls by bit, for questions that are asked before the controls are built.
@@ -41,6 +50,8 @@ pub mod secondary {
     pub const VPID: u32 = 1 << 5;
     /// Unrestricted guest.
     pub const UNRESTRICTED_GUEST: u32 = 1 << 7;
+    /// Enable VM functions.
+    pub const VMFUNC: u32 = 1 << 13;
 }
 
 impl VmxCaps {
@@ -70,6 +81,8 @@ impl VmxCaps {
             cr4_fixed0: rdmsr(msr::IA32_VMX_CR4_FIXED0),
             cr4_fixed1: rdmsr(msr::IA32_VMX_CR4_FIXED1),
             ept_vpid: if has_ept_cap { rdmsr(msr::IA32_VMX_EPT_VPID_CAP) } else { 0 },
+            vmfunc: if allowed & secondary::VMFUNC != 0 { rdmsr(IA32_VMX_VMFUNC) } else { 0 },
+            tertiary: if primary >> 32 & (1 << 17) != 0 { rdmsr(IA32_VMX_PROCBASED_CTLS3) } else { 0 },
         }
     }
 
