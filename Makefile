@@ -102,20 +102,20 @@ usb: $(BUILD)/hv.iso ## write a stick
 test: $(BUILD)/hv.iso ## logic, then machines
 ifndef TEST
 	@echo 'test: the logic, on this machine'
-	@$(cargo) test $(CARGO_FLAGS)
+	@$(cargo) test --workspace $(CARGO_FLAGS)
 endif
 	@echo 'test: whole machines'
 	@$(cargo) test $(CARGO_FLAGS) --test machines -- $(TEST)
 
 check: $(BUILD)/toolchain.mk ## all rules
 	@echo 'check: formatting'
-	@$(TOOLCHAIN_BIN)/cargo-fmt fmt --check
+	@$(TOOLCHAIN_BIN)/cargo-fmt fmt --all --check
 	@echo 'check: the arrows between the rooms'
 	@scripts/arrows
 	@echo 'check: scripts'
 	@shellcheck scripts/* .ci/run
 	@echo 'check: lints, for this machine'
-	@$(clippy) --lib --bins --tests --test machines $(CARGO_FLAGS) -- -D warnings
+	@$(clippy) --workspace --lib --bins --tests --examples --test machines $(CARGO_FLAGS) -- -D warnings
 	@echo 'check: lints, for the bare machine'
 	@$(KERNEL_ENV) $(clippy) $(KERNEL_FLAGS) -- -D warnings
 	@echo 'check: documentation'
