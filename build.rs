@@ -161,6 +161,7 @@ fn catalog(guests: &[Guest]) -> Result<String> {
         let group = match h.group {
             "bench" => "Bench",
             "adversary" => "Adversary",
+            "demo" => "Demo",
             _ => "Default",
         };
         let how = match h.how {
@@ -169,6 +170,7 @@ fn catalog(guests: &[Guest]) -> Result<String> {
             How::TripleFault => "How::TripleFault".to_string(),
             How::Budget => "How::Budget".to_string(),
             How::NotEmulated => "How::NotEmulated".to_string(),
+            How::Stuck => "How::Stuck".to_string(),
         };
         let place = h.label.as_ref().and_then(|(label, _)| guest.labels.iter().find(|(name, _)| name == label));
         writeln!(s, "    Guest {{")?;

@@ -32,11 +32,11 @@ pub const EXIT_NAMES: [&str; 19] = [
 ];
 
 /// The groups that a `group` line can name.
-pub const GROUPS: [&str; 3] = ["default", "bench", "adversary"];
+pub const GROUPS: [&str; 4] = ["default", "bench", "adversary", "demo"];
 
 /// The keys of header lines, each with what follows it.
 const KEYS: &str = "summary, ends, gpr, console, exits, group, order";
-const ENDS: &str = "hlt, exit <value>, triple-fault, budget, not-emulated, each with an optional `at <label>`";
+const ENDS: &str = "hlt, exit <value>, triple-fault, budget, not-emulated, stuck, each with an optional `at <label>`";
 const REGISTERS: [&str; 16] =
     ["ax", "cx", "dx", "bx", "sp", "bp", "si", "di", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15"];
 const ORDER_IF_ABSENT: u32 = 50;
@@ -49,6 +49,8 @@ pub enum How {
     TripleFault,
     Budget,
     NotEmulated,
+    /// Identical exits without progress, as many as the hypervisor bears.
+    Stuck,
 }
 
 /// A register that is checked at the end.
@@ -212,6 +214,7 @@ fn ending(value: &str, line: usize) -> Result<(How, Option<(String, usize)>), St
         Some("triple-fault") => How::TripleFault,
         Some("budget") => How::Budget,
         Some("not-emulated") => How::NotEmulated,
+        Some("stuck") => How::Stuck,
         Some("exit") => How::Exit(words.next().and_then(number).and_then(|n| u32::try_from(n).ok()).ok_or_else(wrong)?),
         _ => return Err(wrong()),
     };

@@ -3,11 +3,13 @@
 use alloc::format;
 use alloc::string::String;
 
-use hv::hw::options::{Guests, OPTIONS, Options, SelfTest};
+use hv::hw::options::{Guests, OPTIONS, Options};
 use hv::hw::percpu::PerCpu;
 use hv::hw::time;
 use hv::vm::catalog::{GUESTS, Group, UnknownGuest, select};
-use hv::vm::suite::{Suite, Task};
+use hv::vm::differ::Order;
+use hv::vm::machine::Care;
+use hv::vm::suite::{Suite, Task, Wishes};
 use hv::vt::preflight::Capable;
 use hv::vt::svm::Svm;
 use hv::vt::vmx::Vmx;
@@ -43,16 +45,32 @@ pub fn plan<'a>(options: &Options<'a>, capable: Capable, booted: u64) -> Result<
         Guests::All if options.bench => Group::Bench.guests().collect(),
         Guests::All => Group::Default.guests().collect(),
     };
-    let task = if options.selftest == Some(SelfTest::Entry) {
-        Task::Spoil
+    let task = if let Some([rounds, seed, first]) = options.differ {
+        Task::Differ(Order { rounds, seed, first, spare: leak(options.spare), lax: leak(options.lax) })
+    } else if let Some(names) = options.case {
+        Task::Clinic(leak(names))
     } else if options.bench {
         Task::Bench { booted }
     } else {
         Task::Run
     };
     let budget_us = options.budget_ms.map(|ms| u64::from(ms.get()) * 1000);
-    PLAN.call_once(|| Plan { capable, suite: Suite::new(guests, task, options.prealloc, budget_us) });
+    let narrate = options.narrate || options.log == log::LevelFilter::Trace;
+    let wishes = Wishes {
+        prealloc: options.prealloc,
+        budget_us,
+        care: Care { narrate, stuck: options.stuck },
+        stats: options.stats,
+        trace: options.trace,
+        dump: options.dump,
+    };
+    PLAN.call_once(|| Plan { capable, suite: Suite::new(guests, task, wishes) });
     Ok(true)
+}
+
+/// A word of the command line for the plan, which stays.
+fn leak(word: &str) -> &'static str {
+    String::from(word).leak()
 }
 
 /// Does this core's part of the plan. Here, and nowhere else, the vendor is chosen.

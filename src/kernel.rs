@@ -43,7 +43,7 @@ pub fn main(handover: Handover) -> ! {
         Some(SelfTest::Panic) => panic!("asked for by selftest=panic"),
         Some(SelfTest::Fault) => selftest::fault(),
         Some(SelfTest::Stack) => selftest::stack_overflow(),
-        Some(SelfTest::Entry) | None => {}
+        None => {}
     }
 
     let capable = match preflight::report(&info, platform.cores.len().max(1)) {

@@ -20,7 +20,7 @@ use hv::mem::virt::{self, DeviceKind};
 use hv::mem::{MapError, Owner, direct, firmware, heap};
 
 /// Size of a started core's main stack, and of each of its stacks for NMI, #DF and #MC, in bytes.
-const STACK: u64 = 64 << 10;
+const STACK: u64 = 128 << 10;
 const HANDLER_STACK: u64 = 16 << 10;
 
 /// Why the machine can't be used.

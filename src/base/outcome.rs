@@ -45,6 +45,11 @@ pub enum StopReason {
         /// RIP of the instruction.
         rip: u64,
     },
+    /// So many identical exits came in a row, and nothing changed.
+    Stuck {
+        /// How many.
+        exits: u32,
+    },
     /// The frames that were set aside for this guest are used up.
     OutOfMemory,
 }

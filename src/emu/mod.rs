@@ -7,6 +7,7 @@ pub mod decode;
 pub mod execute;
 pub mod known;
 pub mod msr;
+pub mod observe;
 pub mod segment;
 pub mod walk;
 pub mod world;

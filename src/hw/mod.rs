@@ -22,6 +22,8 @@ pub mod machine_check;
 #[cfg(target_os = "none")]
 pub mod msr;
 pub mod options;
+#[cfg(target_os = "none")]
+pub mod oracle;
 pub mod panic;
 #[cfg(target_os = "none")]
 pub mod percpu;

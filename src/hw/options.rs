@@ -7,6 +7,10 @@ use log::LevelFilter;
 
 use crate::hw::end::Mode;
 
+mod nearest;
+
+pub use nearest::nearest;
+
 /// What the user asked for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Options<'a> {
@@ -24,6 +28,24 @@ pub struct Options<'a> {
     pub end: Mode,
     /// `selftest=`: break something on purpose.
     pub selftest: Option<SelfTest>,
+    /// `narrate`: tell every exit in words.
+    pub narrate: bool,
+    /// `stats`: show the statistics of each guest's exits.
+    pub stats: bool,
+    /// `trace`: show the last exits of each guest, for `scripts/trace`.
+    pub trace: bool,
+    /// `dump=`: show each guest's control block at its end.
+    pub dump: Option<DumpForm>,
+    /// `stuck=`: identical exits that stop a guest, also where it may get on in a handler; 0: never.
+    pub stuck: Option<u32>,
+    /// `case=`: make mistakes on purpose, and have the entry doctor explain them.
+    pub case: Option<&'a str>,
+    /// `differ=`: compare the rules of VM entry with the CPU: rounds, seed, number of the first round.
+    pub differ: Option<[u32; 3]>,
+    /// `spare=`: rules that `differ=` does not break, and states that it leaves out: those that an emulator does not survive.
+    pub spare: &'a str,
+    /// `lax=`: rules that this CPU does not check.
+    pub lax: &'a str,
     /// `bench`: run the benchmark guests instead of the others.
     pub bench: bool,
     /// `help`: list the options and stop.
@@ -40,6 +62,15 @@ impl Options<'_> {
         cores: None,
         end: Mode::Halt,
         selftest: None,
+        narrate: false,
+        stats: false,
+        trace: false,
+        dump: None,
+        stuck: None,
+        case: None,
+        differ: None,
+        spare: "",
+        lax: "",
         bench: false,
         help: false,
     };
@@ -64,6 +95,15 @@ impl<'a> Guests<'a> {
     }
 }
 
+/// How a control block is shown.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum DumpForm {
+    /// In the lines of Linux KVM's dump.
+    Kvm,
+    /// Field by field, with the names of bits.
+    Names,
+}
+
 /// What to break on purpose, to prove how it is reported.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum SelfTest {
@@ -73,8 +113,6 @@ pub enum SelfTest {
     Fault,
     /// A stack overflow into its guard page.
     Stack,
-    /// A guest entry that the CPU must refuse.
-    Entry,
 }
 
 /// An option, for the parser and for `help`.
@@ -122,7 +160,7 @@ const fn value(
 }
 
 /// All options.
-pub const OPTIONS: [Spec; 9] = [
+pub const OPTIONS: [Spec; 18] = [
     value("guest", "<name>[,<name>...]|list", "guests to run, or show their names", |o, v| {
         o.guests = if v == "list" { Guests::List } else { Guests::Named(v) };
         v.split(',').all(|name| !name.is_empty())
@@ -134,15 +172,49 @@ pub const OPTIONS: [Spec; 9] = [
     value("end", "halt|qemu|bochs|reboot", "what to do after the last line", |o, v| {
         choose(&mut o.end, v, &Mode::NAMES)
     }),
-    value("selftest", "panic|fault|stack|entry", "break something to see it reported", |o, v| {
+    value("selftest", "panic|fault|stack", "break something to see it reported", |o, v| {
         let mut test = SelfTest::Panic;
         let known = choose(&mut test, v, &SELF_TESTS);
         o.selftest = known.then_some(test);
         known
     }),
+    flag("narrate", "tell every exit in words, as log=trace does", |o| &mut o.narrate),
+    flag("stats", "show the statistics of each guest's exits", |o| &mut o.stats),
+    flag("trace", "show each guest's last exits, for scripts/trace", |o| &mut o.trace),
+    value("dump", "kvm|names", "show each guest's control block", |o, v| {
+        let mut form = DumpForm::Kvm;
+        let known = choose(&mut form, v, &DUMP_FORMS);
+        o.dump = known.then_some(form);
+        known
+    }),
+    value("stuck", "<exits>", "identical exits that stop a guest; 0: never", |o, v| match numbers(v, [0]) {
+        Some([exits]) => {
+            o.stuck = Some(exits);
+            true
+        }
+        None => false,
+    }),
+    value("case", "<name>[,<name>...]|all", "make mistakes, see them explained", |o, v| {
+        o.case = Some(v);
+        v.split(',').all(|name| !name.is_empty())
+    }),
+    value("differ", "<rounds>[,<seed>[,<first>]]", "compare rules with CPU", |o, v| {
+        o.differ = numbers(v, [0, 1, 0]).filter(|[rounds, ..]| *rounds > 0);
+        o.differ.is_some()
+    }),
+    value("spare", "<rule or state>[,...]", "what differ= leaves out", |o, v| {
+        o.spare = v;
+        true
+    }),
+    value("lax", "<rule>[,...]", "rules that this CPU does not check", |o, v| {
+        o.lax = v;
+        true
+    }),
     flag("bench", "run the benchmark guests", |o| &mut o.bench),
     flag("help", "show the options and stop", |o| &mut o.help),
 ];
+
+const DUMP_FORMS: [(&str, DumpForm); 2] = [("kvm", DumpForm::Kvm), ("names", DumpForm::Names)];
 
 const LOG_LEVELS: [(&str, LevelFilter); 5] = [
     ("error", LevelFilter::Error),
@@ -152,8 +224,8 @@ const LOG_LEVELS: [(&str, LevelFilter); 5] = [
     ("trace", LevelFilter::Trace),
 ];
 
-const SELF_TESTS: [(&str, SelfTest); 4] =
-    [("panic", SelfTest::Panic), ("fault", SelfTest::Fault), ("stack", SelfTest::Stack), ("entry", SelfTest::Entry)];
+const SELF_TESTS: [(&str, SelfTest); 3] =
+    [("panic", SelfTest::Panic), ("fault", SelfTest::Fault), ("stack", SelfTest::Stack)];
 
 fn choose<T: Copy>(place: &mut T, value: &str, among: &[(&str, T)]) -> bool {
     let found = among.iter().find(|(name, _)| *name == value);
@@ -168,6 +240,17 @@ fn number(place: &mut Option<NonZeroU32>, value: &str) -> bool {
     // `parse` would take a sign.
     *place = if value.bytes().all(|b| b.is_ascii_digit()) { value.parse().ok() } else { None };
     place.is_some()
+}
+
+/// Up to as many decimal numbers as there are defaults, separated by commas; at least one.
+fn numbers<const N: usize>(value: &str, defaults: [u32; N]) -> Option<[u32; N]> {
+    let mut numbers = defaults;
+    let mut places = numbers.iter_mut();
+    for word in value.split(',') {
+        let digits = !word.is_empty() && word.bytes().all(|b| b.is_ascii_digit());
+        *places.next()? = if digits { word.parse().ok()? } else { return None };
+    }
+    Some(numbers)
 }
 
 /// What is wrong with the command line.
@@ -278,185 +361,5 @@ fn apply<'a>(
     Ok(())
 }
 
-/// Words longer than this are not compared.
-const LONGEST: usize = 32;
-
-/// The candidate that looks most like `word`: it begins with it, or is at most a third of it (but two letters of a short
-/// word) away, where a letter too many, too few, a wrong one, or two swapped count one.
-pub fn nearest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
-    let allowed = (word.len() / 3).max(2).min(word.len().saturating_sub(1));
-    candidates
-        .into_iter()
-        .filter_map(|candidate| {
-            let begins = word.len() >= 2 && candidate.starts_with(word);
-            let distance = if begins { 1 } else { distance(word.as_bytes(), candidate.as_bytes())? };
-            (distance <= allowed).then_some((distance, candidate))
-        })
-        .min_by_key(|&(distance, _)| distance)
-        .map(|(_, candidate)| candidate)
-}
-
-/// The optimal string alignment distance, in bytes; `None` for long words.
-fn distance(a: &[u8], b: &[u8]) -> Option<usize> {
-    if a.len() > LONGEST || b.len() > LONGEST {
-        return None;
-    }
-    // Rows of the table for the prefixes of `a` one and two shorter, and for this one.
-    let mut before = [0; LONGEST + 1];
-    let mut above: [usize; LONGEST + 1] = core::array::from_fn(|j| j);
-    for i in 1..=a.len() {
-        let mut row = [i; LONGEST + 1];
-        for j in 1..=b.len() {
-            let change = above[j - 1] + usize::from(a[i - 1] != b[j - 1]);
-            row[j] = change.min(above[j] + 1).min(row[j - 1] + 1);
-            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
-                row[j] = row[j].min(before[j - 2] + 1);
-            }
-        }
-        (before, above) = (above, row);
-    }
-    Some(above[b.len()])
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-    use std::{string::ToString, vec::Vec};
-
-    fn good(line: &str) -> Options<'_> {
-        let (options, error) = parse(line);
-        assert_eq!(error, None);
-        options
-    }
-
-    fn bad(line: &str) -> std::string::String {
-        parse(line).1.expect("a mistake").to_string()
-    }
-
-    #[test]
-    fn nothing_gives_the_defaults() {
-        assert_eq!(good(""), Options::DEFAULT);
-        assert_eq!(good(" \t "), Options::DEFAULT);
-        assert_eq!(good("/boot/hv.elf"), Options::DEFAULT);
-    }
-
-    #[test]
-    fn everything_at_once() {
-        let line =
-            "/boot/hv.elf guest=hello,cpuid  log=trace prealloc budget=250 cores=2 end=qemu selftest=stack bench help";
-        let options = good(line);
-        assert_eq!(options.guests.names().collect::<Vec<_>>(), ["hello", "cpuid"]);
-        let expected = Options {
-            guests: Guests::Named("hello,cpuid"),
-            log: LevelFilter::Trace,
-            prealloc: true,
-            budget_ms: NonZeroU32::new(250),
-            cores: NonZeroU32::new(2),
-            end: Mode::Qemu,
-            selftest: Some(SelfTest::Stack),
-            bench: true,
-            help: true,
-        };
-        assert_eq!(options, expected);
-        assert_eq!(good("guest=list").guests, Guests::List);
-    }
-
-    #[test]
-    fn every_value_that_the_help_names_is_accepted() {
-        for spec in OPTIONS {
-            for value in spec.values.split('|').filter(|v| !v.contains('<')) {
-                let line = if value.is_empty() { spec.name.into() } else { std::format!("{}={value}", spec.name) };
-                assert_eq!(parse(&line).1, None, "{line}");
-            }
-        }
-    }
-
-    #[test]
-    fn help_fits_a_text_screen() {
-        for spec in OPTIONS {
-            assert!("hv:   ".len() + spec.to_string().len() <= 80, "{spec}");
-        }
-        assert_eq!(OPTIONS[4].to_string(), "cores=<number>: use at most so many cores");
-    }
-
-    #[test]
-    fn mistakes_are_told_in_one_sentence() {
-        let cases = [
-            ("geust=a", "unknown option 'geust' on the command line: did you mean 'guest'?"),
-            ("pre", "unknown option 'pre' on the command line: did you mean 'prealloc'?"),
-            ("LOG=info", "unknown option 'LOG' on the command line: 'help' lists the valid ones"),
-            ("xyzzy", "unknown option 'xyzzy' on the command line: 'help' lists the valid ones"),
-            ("=", "unknown option '' on the command line: 'help' lists the valid ones"),
-            ("log", "option 'log' needs a value: log=error|warn|info|debug|trace"),
-            ("log=", "option 'log' needs a value: log=error|warn|info|debug|trace"),
-            ("log=loud", "option 'log' can't be 'loud': log=error|warn|info|debug|trace"),
-            ("cores=0", "option 'cores' can't be '0': cores=<number>"),
-            ("cores=+2", "option 'cores' can't be '+2': cores=<number>"),
-            ("budget=99999999999", "option 'budget' can't be '99999999999': budget=<milliseconds>"),
-            ("guest=a,,b", "option 'guest' can't be 'a,,b': guest=<name>[,<name>...]|list"),
-            ("prealloc=yes", "option 'prealloc' takes no value, but got 'yes'"),
-            ("bench bench", "option 'bench' is on the command line twice"),
-            ("log=info log=debug", "option 'log' is on the command line twice"),
-            ("bench /boot/hv.elf", "unknown option '/boot/hv.elf' on the command line: 'help' lists the valid ones"),
-        ];
-        for (line, sentence) in cases {
-            assert_eq!(bad(line), sentence, "{line}");
-        }
-    }
-
-    #[test]
-    fn what_is_valid_counts_beside_a_mistake() {
-        let (options, error) = parse("frob log=loud end=qemu");
-        assert_eq!(error, Some(OptionError::Unknown { name: "frob", nearest: None }));
-        assert_eq!((options.end, options.log), (Mode::Qemu, LevelFilter::Info));
-    }
-
-    #[test]
-    fn nearest_word() {
-        let words = ["hello", "cpuid", "string-io"];
-        assert_eq!(nearest("helo", words), Some("hello"));
-        assert_eq!(nearest("cupid", words), Some("cpuid"));
-        assert_eq!(nearest("str", words), Some("string-io"));
-        assert_eq!(nearest("x", words), None);
-        assert_eq!(nearest("", words), None);
-        assert_eq!(nearest("mandelbrot", words), None);
-    }
-
-    /// The textbook recursion.
-    fn naive(a: &[u8], b: &[u8]) -> usize {
-        let (Some((x, a1)), Some((y, b1))) = (a.split_last(), b.split_last()) else { return a.len() + b.len() };
-        let mut best = (naive(a1, b1) + usize::from(x != y)).min(naive(a1, b) + 1).min(naive(a, b1) + 1);
-        if let (Some((x2, a2)), Some((y2, b2))) = (a1.split_last(), b1.split_last())
-            && x == y2
-            && x2 == y
-        {
-            best = best.min(naive(a2, b2) + 1);
-        }
-        best
-    }
-
-    proptest! {
-        #[test]
-        fn distance_is_the_textbook_one(a in "[a-c]{0,5}", b in "[a-c]{0,5}") {
-            prop_assert_eq!(distance(a.as_bytes(), b.as_bytes()), Some(naive(a.as_bytes(), b.as_bytes())));
-        }
-
-        #[test]
-        fn any_line_gives_options_or_a_sentence(line in "\\PC{0,80}") {
-            if let Some(error) = parse(&line).1 {
-                prop_assert!(!error.to_string().is_empty());
-            }
-        }
-
-        #[test]
-        fn any_words_give_options_or_a_sentence(
-            words in prop::collection::vec("(guest|log|prealloc|budget|cores|end|bench|/x|gu?est)?=?[a-z0-9,]{0,5}", 0..6)
-        ) {
-            let line = words.join(" ");
-            if let Some(error) = parse(&line).1 {
-                prop_assert!(!error.to_string().contains('\n'));
-            }
-        }
-    }
-}
+mod tests;

@@ -25,6 +25,8 @@ pub struct Board<V: Vendor> {
 pub enum Found {
     /// RAM, mapped now.
     Ram,
+    /// RAM that was mapped already: the access may be one that the mapping does not allow.
+    Mapped,
     /// No RAM: a device, or nothing.
     Device,
     /// RAM, but no frame left for a table.
@@ -45,18 +47,26 @@ impl<V: Vendor> Board<V> {
         self.nested.root()
     }
 
-    /// Maps all RAM now, so that no access faults it in later.
-    pub fn map_all(&mut self) -> Result<(), VmError> {
+    /// Maps all RAM now, so that no access faults it in later; `executable` as a guest needs it, or not, as a mistake has it.
+    pub fn map_all(&mut self, executable: bool) -> Result<(), VmError> {
         let ranges: arrayvec::ArrayVec<_, 8> = self.ram.ranges().collect();
         for (base, bytes) in ranges {
             for offset in (0..bytes).step_by(PAGE_SIZE as usize) {
                 let page = base.checked_add(offset).ok_or(VmError::OutOfMemory)?;
-                if self.fault_in(page) != Found::Ram {
-                    return Err(VmError::OutOfMemory);
+                let frame = self.ram.touch(page).ok_or(VmError::OutOfMemory)?;
+                let leaf = Leaf { executable, ..Leaf::ram(frame) };
+                match self.nested.map(page, PageSize::Size4K, leaf) {
+                    Ok(()) | Err(MapError::Occupied) => {}
+                    Err(_) => return Err(VmError::OutOfMemory),
                 }
             }
         }
         Ok(())
+    }
+
+    /// The entries of the nested table on the way to `gpa`, from the root down: level and entry.
+    pub fn nested_path(&self, gpa: Gpa) -> arrayvec::ArrayVec<(u32, u64), 4> {
+        self.nested.path(gpa)
     }
 
     /// Maps the page at `gpa` if it is RAM.
@@ -64,10 +74,16 @@ impl<V: Vendor> Board<V> {
     pub fn fault_in(&mut self, gpa: Gpa) -> Found {
         let Some(frame) = self.ram.touch(gpa) else { return Found::Device };
         match self.nested.map(gpa.page(), PageSize::Size4K, Leaf::ram(frame)) {
-            // Occupied: another CPU of this guest was faster, or the fault was an old one.
-            Ok(()) | Err(MapError::Occupied) => Found::Ram,
+            Ok(()) => Found::Ram,
+            // Another CPU of this guest was faster, or the fault was an old one.
+            Err(MapError::Occupied) => Found::Mapped,
             Err(MapError::OutOfTables | MapError::Misaligned | MapError::OutOfRange) => Found::OutOfTables,
         }
+    }
+
+    /// The frame behind the page at `gpa`, if it is RAM.
+    pub fn frame(&mut self, gpa: Gpa) -> Option<Hpa> {
+        self.ram.touch(gpa)
     }
 
     /// Copies an image into RAM at `at`.

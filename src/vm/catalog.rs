@@ -46,11 +46,13 @@ pub enum Group {
     Bench,
     /// On demand: guests that do what no sane program does.
     Adversary,
+    /// Shows something of the hypervisor; runs when it is named.
+    Demo,
 }
 
 impl Group {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Default, Self::Bench, Self::Adversary];
+    pub const ALL: [Self; 4] = [Self::Default, Self::Bench, Self::Adversary, Self::Demo];
 
     /// What the command line and a guest's header call it.
     pub const fn name(self) -> &'static str {
@@ -58,6 +60,7 @@ impl Group {
             Self::Default => "default",
             Self::Bench => "bench",
             Self::Adversary => "adversary",
+            Self::Demo => "demo",
         }
     }
 
@@ -104,6 +107,8 @@ pub enum How {
     Budget,
     /// An instruction on a device's memory that the hypervisor does not emulate.
     NotEmulated,
+    /// Identical exits without progress, as many as the hypervisor bears.
+    Stuck,
 }
 
 /// A register that is checked at the end.

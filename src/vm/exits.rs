@@ -7,8 +7,10 @@ use crate::emu::known::{self, Known};
 use crate::emu::{Fault, World, decode, walk};
 use crate::vm::board::{Board, Found};
 use crate::vm::soft::Soft;
+use crate::vm::watch::{Between, Sign};
 use crate::vm::{controls, device_memory, hypercall, msrs};
 use crate::vt::exit::{Exit, ExitKind, NestedFault, PortExit};
+use crate::vt::recorder::Recorder;
 use crate::vt::{Loaded, Vendor};
 
 /// Handles the exit that [`Vendor::enter`] has come back with. Returns why the VM ends, if it does.
@@ -16,15 +18,25 @@ use crate::vt::{Loaded, Vendor};
 /// The exits that guests make most are carried out here at once; nothing stands between the decoding and this match, so that
 /// the compiler makes one jump of the two.
 #[inline(always)]
-pub fn handle<V: Vendor>(soft: &mut Soft, cpu: &mut Loaded<'_, V>, board: &mut Board<V>) -> Option<StopReason> {
+pub fn handle<V: Vendor>(
+    soft: &mut Soft,
+    cpu: &mut Loaded<'_, V>,
+    board: &mut Board<V>,
+    recorder: &mut Recorder,
+) -> Option<StopReason> {
+    recorder.begin(V::rip(cpu));
     match V::exit(cpu) {
         Exit::Cpuid => {
             soft.exits.count(ExitKind::Cpuid);
+            let gprs = V::gprs(cpu);
+            // The leaf, and the subleaf in the upper half.
+            recorder.note(ExitKind::Cpuid, gprs.get(Gpr::Rax) & 0xffff_ffff | gprs.get(Gpr::Rcx) << 32);
             cpuid(soft, cpu);
             skip(soft, cpu, board, Known::Cpuid)
         }
         Exit::PortOut(PortExit { port, width }) => {
             soft.exits.count(ExitKind::Port);
+            recorder.note(ExitKind::Port, u64::from(port) | width.bytes() << 16);
             // The device looks at `width` of it only.
             let value = V::gprs(cpu).get(Gpr::Rax) as u32;
             board.bus.port_out(port, width, value);
@@ -38,6 +50,7 @@ pub fn handle<V: Vendor>(soft: &mut Soft, cpu: &mut Loaded<'_, V>, board: &mut B
         }
         Exit::PortIn(PortExit { port, width }) => {
             soft.exits.count(ExitKind::Port);
+            recorder.note_in(u64::from(port) | width.bytes() << 16);
             let value = board.bus.port_in(port, width);
             V::gprs(cpu).write(Gpr::Rax, width, u64::from(value));
             soft.finish(cpu, V::port_next_rip(cpu));
@@ -45,33 +58,43 @@ pub fn handle<V: Vendor>(soft: &mut Soft, cpu: &mut Loaded<'_, V>, board: &mut B
         }
         Exit::MsrRead => {
             soft.exits.count(ExitKind::MsrRead);
+            recorder.note(ExitKind::MsrRead, V::gprs(cpu).get(Gpr::Rcx) & 0xffff_ffff);
             if msrs::read(soft, cpu) { skip(soft, cpu, board, Known::Rdmsr) } else { refuse(soft) }
         }
         Exit::MsrWrite => {
             soft.exits.count(ExitKind::MsrWrite);
+            recorder.note(ExitKind::MsrWrite, V::gprs(cpu).get(Gpr::Rcx) & 0xffff_ffff);
             if msrs::write(soft, cpu) { skip(soft, cpu, board, Known::Wrmsr) } else { refuse(soft) }
         }
         Exit::Hypercall => {
             soft.exits.count(ExitKind::Hypercall);
-            hypercall::call(cpu, board);
+            recorder.note(ExitKind::Hypercall, V::gprs(cpu).get(Gpr::Rax) & 0xffff_ffff);
+            hypercall::call(cpu, board, recorder);
             skip(soft, cpu, board, Known::Vmmcall)
         }
         Exit::Nested(fault) => {
             soft.exits.count(ExitKind::Nested);
+            recorder.note(ExitKind::Nested, fault.gpa.raw());
             let cut_off = V::cut_off(cpu);
             let outcome = nested(soft, cpu, board, fault, cut_off.is_some());
             soft.settle(cut_off, outcome)
         }
-        _ => rare(soft, cpu, board),
+        _ => rare(soft, cpu, board, recorder),
     }
 }
 
 /// The exits that guests make seldom. Decoded again here: to hand the exit over would cost the others its way to memory.
 #[inline(never)]
-fn rare<V: Vendor>(soft: &mut Soft, cpu: &mut Loaded<'_, V>, board: &mut Board<V>) -> Option<StopReason> {
+fn rare<V: Vendor>(
+    soft: &mut Soft,
+    cpu: &mut Loaded<'_, V>,
+    board: &mut Board<V>,
+    recorder: &mut Recorder,
+) -> Option<StopReason> {
     let exit = V::exit(cpu);
     V::attend(cpu, &exit);
     soft.exits.count(exit.kind());
+    recorder.note(exit.kind(), if let Exit::Exception(event) = exit { u64::from(event.vector) } else { 0 });
     let cut_off = V::cut_off(cpu);
     let mut outcome = match exit {
         Exit::Hlt => Outcome::Stop(StopReason::Halt),
@@ -82,7 +105,12 @@ fn rare<V: Vendor>(soft: &mut Soft, cpu: &mut Loaded<'_, V>, board: &mut Board<V
         Exit::CacheFlush => Outcome::Skip,
         Exit::Exception(event) if event.vector == Exception::DF.0 => double_fault(cpu, board, event),
         // Taken out of the guest only so that their endless delivery can be interrupted: it gets them now.
-        Exit::Exception(event) => Outcome::Inject(event),
+        Exit::Exception(event) => {
+            match again(soft, cpu, ExitKind::Exception, u64::from(event.vector), Between::Handler) {
+                Outcome::Retry => Outcome::Inject(event),
+                stop => stop,
+            }
+        }
         Exit::Icebp => Outcome::Skip,
         Exit::Undefined => Outcome::Inject(Event::UD),
         Exit::Forbidden => Outcome::Inject(Event::GP),
@@ -188,6 +216,7 @@ fn nested<V: Vendor>(
 ) -> Outcome {
     match board.fault_in(fault.gpa) {
         Found::Ram => Outcome::Retry,
+        Found::Mapped => again(soft, cpu, ExitKind::Nested, fault.gpa.raw(), Between::Nothing),
         Found::OutOfTables => Outcome::Stop(StopReason::OutOfMemory),
         // The instruction at RIP is not the one that made this access: the CPU did, on its way to a handler.
         Found::Device if delivering => Outcome::Stop(StopReason::Unhandled {
@@ -201,6 +230,21 @@ fn nested<V: Vendor>(
             device_memory::learn(soft, cpu, board);
             emulate(soft, cpu, board)
         }
+    }
+}
+
+/// The guest executes the same instruction again, though nothing has changed that the exit was about. Once or twice that is
+/// as it should be; without end it is not.
+#[cold]
+fn again<V: Vendor>(soft: &mut Soft, cpu: &mut Loaded<'_, V>, kind: ExitKind, info: u64, between: Between) -> Outcome {
+    // For RSP, which the register file has only then.
+    V::state(cpu);
+    let registers = Sign::of_registers(V::gprs(cpu));
+    let sign = Sign { rip: V::rip(cpu), kind: kind as u16, info, registers };
+    if soft.watch.note(sign, soft.exits.by_guest(), between) {
+        Outcome::Stop(StopReason::Stuck { exits: soft.watch.same() })
+    } else {
+        Outcome::Retry
     }
 }
 

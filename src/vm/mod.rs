@@ -2,14 +2,20 @@
 #![forbid(unsafe_code)]
 
 #[cfg(target_os = "none")]
+pub mod aftermath;
+#[cfg(target_os = "none")]
 mod board;
 pub mod catalog;
+#[cfg(target_os = "none")]
+mod clinic;
 #[cfg(target_os = "none")]
 mod controls;
 #[cfg(target_os = "none")]
 mod deadline;
 #[cfg(target_os = "none")]
 mod device_memory;
+#[cfg(target_os = "none")]
+pub mod differ;
 #[cfg(target_os = "none")]
 mod exits;
 #[cfg(target_os = "none")]
@@ -19,6 +25,11 @@ pub mod machine;
 #[cfg(target_os = "none")]
 mod msrs;
 #[cfg(target_os = "none")]
+pub mod narrator;
+#[cfg(target_os = "none")]
 mod soft;
 #[cfg(target_os = "none")]
+mod stage;
+#[cfg(target_os = "none")]
 pub mod suite;
+pub mod watch;

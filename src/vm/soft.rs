@@ -6,6 +6,7 @@ use crate::emu::cpuid::{Dynamic, Policy};
 use crate::emu::msr::Msrs;
 use crate::vm::deadline::Deadline;
 use crate::vm::device_memory::Shortcut;
+use crate::vm::watch::Watch;
 use crate::vt::exit::ExitCounts;
 use crate::vt::{Loaded, Vendor};
 
@@ -27,11 +28,13 @@ pub struct Soft {
     pub shortcut: Shortcut,
     /// When the guest must have ended.
     pub deadline: Deadline,
+    /// Watches for exits that change nothing.
+    pub watch: Watch,
 }
 
 impl Soft {
     /// The state after INIT.
-    pub fn new(cpuid: Policy, deadline: Deadline) -> Self {
+    pub fn new(cpuid: Policy, deadline: Deadline, watch: Watch) -> Self {
         Self {
             pending: None,
             exits: ExitCounts::default(),
@@ -41,6 +44,7 @@ impl Soft {
             cr8: 0,
             shortcut: Shortcut::default(),
             deadline,
+            watch,
         }
     }
 

@@ -3,11 +3,15 @@
 use core::fmt;
 use core::marker::PhantomData;
 
+use arrayvec::ArrayVec;
+
+use super::doctor::mistake::{Mistake, Misuse, Scene};
+use super::doctor::{Class, Patient};
 use super::exit::Exit;
 use super::nested::Format;
 use super::permission::MsrAccess;
 use super::vmx::{controls::Refused, error::VmFail};
-use crate::base::{CpuState, Event, Gpa, GprFile, Hpa};
+use crate::base::{CpuState, Event, Gpa, GprFile, Gva, Hpa};
 
 /// What a vCPU is built from.
 #[derive(Clone, Copy, Debug)]
@@ -46,25 +50,6 @@ impl fmt::Display for Trouble {
     }
 }
 
-/// A way to spoil a control block: the entry that follows must fail, and must come back as a value.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Spoil {
-    /// A control field.
-    Control,
-    /// The guest's state.
-    GuestState,
-}
-
-impl Spoil {
-    /// A word for logs.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Control => "control field",
-            Self::GuestState => "guest state",
-        }
-    }
-}
-
 /// The control registers that decide the paging mode, as the guest sees them.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[allow(missing_docs)]
@@ -73,6 +58,9 @@ pub struct ControlRegisters {
     pub cr4: u64,
     pub efer: u64,
 }
+
+/// A field of the vendor's control block, as the entry doctor names it.
+pub type FieldOf<V> = <<V as Vendor>::Case as Patient>::Field;
 
 /// VMX or SVM. The functions that take [`Loaded`] work on the control block that is current on this core.
 pub trait Vendor: Sized + 'static {
@@ -88,6 +76,10 @@ pub trait Vendor: Sized + 'static {
     type Vcpu;
     /// The format of its nested tables.
     type Table: Format;
+    /// The control block as the entry doctor sees it.
+    type Case: Patient;
+    /// Mistakes that the doctor must find.
+    const MISTAKES: &'static [Mistake<FieldOf<Self>>];
 
     /// Turns virtualization on, on this core.
     fn enable(caps: &Self::Caps) -> Result<Self::Core, Trouble>;
@@ -158,8 +150,24 @@ pub trait Vendor: Sized + 'static {
     fn set_xcr0(cpu: &mut Loaded<'_, Self>, value: u64);
     /// Flushes the guest's own translations, as a change of its CR0 or CR4 does.
     fn flush_guest(cpu: &mut Loaded<'_, Self>);
-    /// Spoils the control block.
-    fn spoil(cpu: &mut Loaded<'_, Self>, how: Spoil);
+
+    /// The linear address of the access that the nested tables did not allow, where the CPU tells it.
+    fn fault_gva(cpu: &Loaded<'_, Self>) -> Option<Gva>;
+
+    /// The control block as the entry doctor sees it: every field, as it was at the last entry or as the exit left it.
+    fn case(cpu: &Loaded<'_, Self>) -> Self::Case;
+    /// Writes a field of the control block, without any check; false where the CPU has no such field, or it can't be written.
+    /// For what breaks control blocks on purpose.
+    fn poke(cpu: &mut Loaded<'_, Self>, field: FieldOf<Self>, value: u64) -> bool;
+    /// What class of rules a refusal belongs to, by the code of [`Exit::EntryFailed`].
+    fn refusal_class(code: u64) -> Class;
+    /// Makes a control block ready for changes at random: addresses that a control may enable get one of `pages`, and something brings a
+    /// guest back that sleeps.
+    fn lab_prepare(cpu: &mut Loaded<'_, Self>, pages: [Hpa; 4], scene: Scene);
+    /// Chooses what is in the memory that fields of `case` point to, by a random number: which of the pages, which word of it, and the word.
+    fn lab_memory(case: &mut Self::Case, pages: [Hpa; 4], random: u64) -> ArrayVec<(u64, u64, u64), 8>;
+    /// Makes a mistake that is not in the control block, as far as it is the vendor's.
+    fn misuse(cpu: &mut Loaded<'_, Self>, what: Misuse);
 }
 
 /// Virtualization is on, on this core. Dropping it turns it off.

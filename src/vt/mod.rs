@@ -16,6 +16,8 @@ pub mod permission;
 mod permission_tests;
 pub mod preflight;
 #[cfg(target_os = "none")]
+pub mod recorder;
+#[cfg(target_os = "none")]
 mod resident;
 pub mod stats;
 pub mod svm;
@@ -26,6 +28,6 @@ pub mod trace;
 pub mod vmx;
 
 #[cfg(target_os = "none")]
-pub use contract::{ControlRegisters, Loaded, On, Setup, Spoil, Trouble, Vendor};
+pub use contract::{ControlRegisters, FieldOf, Loaded, On, Setup, Trouble, Vendor};
 #[cfg(test)]
 pub(crate) use permission_tests::permission_tests;

@@ -2,6 +2,8 @@
 
 use core::marker::PhantomData;
 
+use arrayvec::ArrayVec;
+
 use crate::base::{Gpa, Hpa, PAGE_SIZE};
 
 /// How a leaf's memory is cached.
@@ -65,6 +67,8 @@ pub trait Format: Copy {
     fn is_large(entry: u64) -> bool;
     /// Where a present entry points.
     fn address(entry: u64) -> Hpa;
+    /// The rights that an entry gives: read, write, execute.
+    fn rights(entry: u64) -> [bool; 3];
     /// What a leaf entry says.
     fn decode_leaf(entry: u64) -> Leaf;
 }
@@ -186,6 +190,21 @@ impl<F: Format, M: TableMemory> NestedTable<F, M> {
             }
             level -= 1;
         }
+    }
+
+    /// The entries on the way to `gpa`, from the root down: level and entry. The last one maps the page, or is not present.
+    pub fn path(&self, gpa: Gpa) -> ArrayVec<(u32, u64), 4> {
+        let mut path = ArrayVec::new();
+        let mut table = self.root;
+        for level in (1..=ROOT_LEVEL).rev() {
+            let entry = self.memory.read(table, index(gpa, level));
+            path.push((level, entry));
+            if !F::is_present(entry) || Self::leaf_size(level, entry).is_some() {
+                break;
+            }
+            table = F::address(entry);
+        }
+        path
     }
 
     /// The size of the page that a present entry of a table at `level` maps; `None` where it points to a table.

@@ -121,7 +121,8 @@ impl How {
             (Self::Hlt, StopReason::Halt)
             | (Self::TripleFault, StopReason::TripleFault)
             | (Self::Budget, StopReason::Budget)
-            | (Self::NotEmulated, StopReason::NotEmulated { .. }) => true,
+            | (Self::NotEmulated, StopReason::NotEmulated { .. })
+            | (Self::Stuck, StopReason::Stuck { .. }) => true,
             (Self::Exit(expected), StopReason::Exit(value)) => expected == value,
             _ => false,
         }
@@ -136,6 +137,7 @@ impl fmt::Display for How {
             Self::TripleFault => f.write_str("triple fault"),
             Self::Budget => f.write_str("budget used up"),
             Self::NotEmulated => f.write_str("instruction not emulated"),
+            Self::Stuck => f.write_str("identical exits without progress"),
         }
     }
 }
@@ -153,6 +155,7 @@ impl fmt::Display for Stopped {
             StopReason::NotEmulated { .. } => How::NotEmulated.fmt(f),
             StopReason::Unhandled { name, number } => write!(f, "unhandled exit {name} ({number:#x})"),
             StopReason::EntryFailed { what, code } => write!(f, "failed entry, {what} ({code:#x})"),
+            StopReason::Stuck { .. } => How::Stuck.fmt(f),
             StopReason::OutOfMemory => f.write_str("out of memory"),
         }
     }

@@ -207,6 +207,7 @@ fn ends_are_told_apart() {
         (How::TripleFault, StopReason::TripleFault),
         (How::Budget, StopReason::Budget),
         (How::NotEmulated, StopReason::NotEmulated { rip: 0 }),
+        (How::Stuck, StopReason::Stuck { exits: 7 }),
         (How::Exit(6), StopReason::Exit(6)),
     ];
     for (i, (how, _)) in stops.iter().enumerate() {
@@ -249,7 +250,7 @@ fn what_a_header_leaves_out() {
 fn mistakes_are_named_with_line_and_choice() {
     let cases = [
         ("#: colour red", "line 3: no header `colour`; allowed: summary, ends, gpr, console, exits, group, order"),
-        ("#: group extra", "line 3: no group `extra`; allowed: default, bench, adversary"),
+        ("#: group extra", "line 3: no group `extra`; allowed: default, bench, adversary, demo"),
         ("#: summary again", "line 3: `summary` is given twice"),
         ("#: ends hlt", "line 3: `ends` is given twice"),
         ("#: gpr eax 0x123456789", "line 3: 0x123456789 does not fit into `eax`, which has 32 bits"),

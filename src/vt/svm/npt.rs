@@ -55,6 +55,11 @@ impl Format for Npt {
         Hpa::new(entry & ADDRESS)
     }
 
+    fn rights(entry: u64) -> [bool; 3] {
+        let usable = entry & PRESENT != 0 && entry & USER != 0;
+        [usable, usable && entry & WRITE != 0, usable && entry & NO_EXECUTE == 0]
+    }
+
     fn decode_leaf(entry: u64) -> Leaf {
         Leaf {
             hpa: Self::address(entry),

@@ -1,14 +1,20 @@
 //! A vCPU's VMCB and its permission maps: how they are set up and made current.
 
 use core::arch::asm;
+use core::arch::x86_64::__cpuid_count;
 
 use super::caps::SvmCaps;
+use super::case::{SvmCase, SvmCpu};
 use super::core::SvmCore;
+use super::exit;
 use super::msr_map::MsrMap;
+use super::state::{self, F};
 use super::vmcb::{Clean, V_INTR_MASKING, Vmcb, misc1, misc2, misc3, tlb};
 use crate::base::GprFile;
+use crate::hw::host::host_state;
 use crate::mem::frames::Frames;
 use crate::vt::contract::{Setup, Trouble};
+use crate::vt::doctor::{Field, State};
 use crate::vt::exit::INTERCEPTED_EXCEPTIONS;
 use crate::vt::maps;
 use crate::vt::resident::Resident;
@@ -18,6 +24,9 @@ use crate::vt::tags::{Flush, Tag};
 const CR_WRITES: u32 = 1 << (16 + 4) | 1 << (16 + 8);
 /// The guest must not see the CR4 bits that the host keeps set for itself, nor V_TPR in CR8.
 const CR_READS: u32 = 1 << 4 | 1 << 8;
+
+/// Offset of the state save area in a VMCB.
+const SAVE_AREA: usize = core::mem::offset_of!(Vmcb, save);
 
 /// The PAT that the CPU uses while a guest runs: write-back in all eight entries. A page that the host has write-back must not
 /// be uncached for the guest, or the guest sees what was in memory before the host's writes left the cache.
@@ -34,6 +43,8 @@ pub struct SvmVcpu {
     pub(super) guest_cr0_cache: u64,
     /// The PAT as the guest sees it.
     pub(super) guest_pat: u64,
+    /// EVENTINJ of the last injection: after an entry the VMCB does not have it any more.
+    pub(super) injected: u64,
     /// HPA of the VMCB that holds the core's VMSAVE state, set by `load`.
     pub(super) host: u64,
     /// Where `frame` is in the direct map: asked for several times an exit.
@@ -63,6 +74,7 @@ impl SvmVcpu {
             guest_cr4: 0,
             guest_cr0_cache: 0,
             guest_pat: setup.pat,
+            injected: 0,
             host: 0,
             vmcb: frame.ptr().cast(),
             vmcb_hpa: frame.hpa().raw(),
@@ -127,6 +139,36 @@ impl SvmVcpu {
     pub(super) fn vmcb_mut(&mut self) -> &mut Vmcb {
         // SAFETY: as in `vmcb`.
         unsafe { &mut *self.vmcb }
+    }
+
+    /// The VMCB as the entry doctor sees it: with the event that a refused VMRUN should have injected.
+    pub(super) fn case(&self) -> SvmCase {
+        // SAFETY: as in `vmcb`; the block is 4 KiB of plain bytes.
+        let bytes = unsafe { core::slice::from_raw_parts(self.vmcb.cast::<u8>(), size_of::<Vmcb>()) };
+        let mut state: State<F> = state::from_bytes(bytes);
+        if exit::is_invalid(self.vmcb().control.exit_code) {
+            state.set(F::EventInj, self.injected);
+            // Some emulators save the host's state then, as if the guest had run: what it was entered with is gone.
+            if self.vmcb().save.cr3 == host_state().cr3 {
+                F::ALL.iter().filter(|f| f.offset() >= SAVE_AREA).for_each(|f| state.remove(*f));
+            }
+        }
+        let cpu = SvmCpu::read(&self.caps, |leaf, subleaf| {
+            let r = __cpuid_count(leaf, subleaf);
+            [r.eax, r.ebx, r.ecx, r.edx]
+        });
+        SvmCase { vmcb: self.vmcb_hpa, host_cr3: host_state().cr3, ..SvmCase::new(state, cpu) }
+    }
+
+    /// Writes a field, whatever it is.
+    pub(super) fn poke(&mut self, field: F, value: u64) {
+        if field == F::EventInj {
+            self.injected = value;
+        }
+        self.vmcb_mut().control.clean = Clean::empty();
+        // SAFETY: as in `vmcb_mut`; every bit pattern is a VMCB.
+        let bytes = unsafe { core::slice::from_raw_parts_mut(self.vmcb.cast::<u8>(), size_of::<Vmcb>()) };
+        field.write(bytes, value);
     }
 
     /// HPA of the VMCB.

@@ -2,16 +2,23 @@
 
 use core::arch::asm;
 
+use arrayvec::ArrayVec;
+
 use super::caps::SvmCaps;
+use super::case::SvmCase;
 use super::core::SvmCore;
+use super::mistakes;
 use super::npt::Npt;
+use super::state::F;
 use super::vcpu::SvmVcpu;
 use super::vmcb::{Clean, VmcbSegment, tlb};
 use super::{exit, run};
 use crate::base::cpu::{cr0, cr4, efer, rflags};
-use crate::base::{CpuState, DescriptorTable, Event, Gpa, Gpr, GprFile, SegmentRegister};
+use crate::base::{CpuState, DescriptorTable, Event, Gpa, Gpr, GprFile, Gva, Hpa, SegmentRegister};
 use crate::hw::irq;
-use crate::vt::contract::{ControlRegisters, Loaded, Setup, Spoil, Trouble, Vendor};
+use crate::vt::contract::{ControlRegisters, Loaded, Setup, Trouble, Vendor};
+use crate::vt::doctor::Class;
+use crate::vt::doctor::mistake::{Mistake, Misuse, Scene};
 use crate::vt::exit::Exit;
 
 /// AMD-V.
@@ -29,6 +36,8 @@ impl Vendor for Svm {
     type Core = SvmCore;
     type Vcpu = SvmVcpu;
     type Table = Npt;
+    type Case = SvmCase;
+    const MISTAKES: &'static [Mistake<F>] = mistakes::ALL;
 
     fn enable(caps: &SvmCaps) -> Result<SvmCore, Trouble> {
         SvmCore::on(caps)
@@ -141,7 +150,9 @@ impl Vendor for Svm {
 
     fn inject(cpu: &mut Cpu<'_>, event: Event) {
         let vmcb = cpu.vcpu.vmcb_mut();
-        vmcb.control.event_inj = exit::injection(event, vmcb.save.cr0 & cr0::PE != 0);
+        let event_inj = exit::injection(event, vmcb.save.cr0 & cr0::PE != 0);
+        vmcb.control.event_inj = event_inj;
+        cpu.vcpu.injected = event_inj;
     }
 
     fn set_dr6_single_step(cpu: &mut Cpu<'_>) {
@@ -258,14 +269,37 @@ impl Vendor for Svm {
         cpu.vcpu.vmcb_mut().control.tlb_control = if by_asid { tlb::FLUSH_ASID } else { tlb::FLUSH_ALL };
     }
 
-    fn spoil(cpu: &mut Cpu<'_>, how: Spoil) {
-        let vmcb = cpu.vcpu.vmcb_mut();
-        vmcb.control.clean = Clean::empty();
-        match how {
-            Spoil::Control => vmcb.control.asid = 0,
-            Spoil::GuestState => vmcb.save.efer &= !efer::SVME,
+    fn fault_gva(_: &Cpu<'_>) -> Option<Gva> {
+        None
+    }
+
+    fn case(cpu: &Cpu<'_>) -> SvmCase {
+        cpu.vcpu.case()
+    }
+
+    fn poke(cpu: &mut Cpu<'_>, field: F, value: u64) -> bool {
+        cpu.vcpu.poke(field, value);
+        true
+    }
+
+    fn refusal_class(_: u64) -> Class {
+        Class::Consistency
+    }
+
+    fn lab_prepare(cpu: &mut Cpu<'_>, _: [Hpa; 4], scene: Scene) {
+        // Whatever goes wrong in the guest brings it back.
+        cpu.vcpu.vmcb_mut().control.intercept_exceptions = u32::MAX;
+        // Without paging PAE means nothing, and a change of EFER.LME is one change less away from 64-bit mode.
+        if matches!(scene, Scene::Real | Scene::Unpaged) {
+            cpu.vcpu.vmcb_mut().save.cr4 |= cr4::PAE;
         }
     }
+
+    fn lab_memory(_: &mut SvmCase, _: [Hpa; 4], _: u64) -> ArrayVec<(u64, u64, u64), 8> {
+        ArrayVec::new()
+    }
+
+    fn misuse(_: &mut Cpu<'_>, _: Misuse) {}
 }
 
 /// The neutral attributes have the VMCB's layout; a segment that is not present is an unusable one in both.

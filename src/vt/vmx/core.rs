@@ -10,21 +10,32 @@ use super::current::Current;
 use super::error::VmFail;
 use super::exit::FieldReader;
 use super::field::ro;
+use super::state::F;
 use crate::base::cpu::cr4;
 use crate::base::{Hpa, PAGE_SIZE};
 use crate::hw::msr;
 use crate::mem::frames::{self, Frames};
 use crate::mem::owner::Owner;
 use crate::vt::contract::Trouble;
+use crate::vt::doctor::{Field, State};
 use crate::vt::preflight::FeatureControl;
 use crate::vt::tags::TagPool;
 
 /// A core in VMX root operation.
 pub struct VmxCore {
     /// VMXON region; the CPU owns it until VMXOFF.
-    _region: Frames,
+    region: Frames,
+    /// The VMCS fields that this CPU has, all 0.
+    pub(super) fields: State<F>,
     pub(super) caps: VmxCaps,
     pub(super) vpids: TagPool,
+}
+
+impl VmxCore {
+    /// HPA of the VMXON region.
+    pub(super) fn region(&self) -> Hpa {
+        self.region.hpa()
+    }
 }
 
 impl VmxCore {
@@ -49,8 +60,24 @@ impl VmxCore {
             x86::current::vmx::vmxon(region.hpa().raw()).map_err(|e| Trouble::Vmx("VMXON", fail(e)))?;
         }
         // Numbers up to 4095 are plenty for one core, and a rollover costs one flush.
-        let core = Self { _region: region, caps: *caps, vpids: TagPool::new(0xfff) };
+        let mut core = Self { region, caps: *caps, vpids: TagPool::new(0xfff), fields: State::default() };
+        core.find_fields()?;
         Ok(core)
+    }
+
+    /// Finds out which VMCS fields there are: on a VMCS that nobody uses, because a VMREAD of one that does not exist
+    /// leaves its mark in the VM-instruction error field.
+    fn find_fields(&mut self) -> Result<(), Trouble> {
+        let vmcs = region(&self.caps).ok_or(Trouble::OutOfMemory)?;
+        let failed = |e| Trouble::Vmx("VMPTRLD", e);
+        vmclear(vmcs.hpa()).map_err(failed)?;
+        vmptrld(vmcs.hpa()).map_err(failed)?;
+        // SAFETY: VMPTRLD has just succeeded, and the VMCS stays current until VMCLEAR.
+        let current = unsafe { Current::new() };
+        for field in F::ALL.iter().filter(|f| current.read_any(f.encoding()).is_some()) {
+            self.fields.set(*field, 0);
+        }
+        vmclear(vmcs.hpa()).map_err(failed)
     }
 
     /// Leaves VMX operation.
@@ -72,6 +99,15 @@ impl VmxCore {
         // SAFETY: the preflight requires INVEPT of this type. The CPU reads 16 bytes.
         unsafe {
             asm!("invept {0}, [{1}]", in(reg) kind as u64, in(reg) &descriptor, options(nostack));
+        }
+    }
+
+    /// INVEPT of a type that no CPU has: it fails with VM-instruction error 28 and does nothing.
+    pub fn invept_badly(&self) {
+        let descriptor = [0_u64, 0];
+        // SAFETY: the CPU reads 16 bytes and refuses.
+        unsafe {
+            asm!("invept {0}, [{1}]", in(reg) 0x55_u64, in(reg) &descriptor, options(nostack));
         }
     }
 

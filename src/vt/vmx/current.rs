@@ -27,6 +27,28 @@ impl Current {
         }
     }
 
+    /// Reads a field by number; `None` where the CPU has no such field.
+    pub fn read_any(self, encoding: u32) -> Option<u64> {
+        let (value, failed): (u64, u8);
+        // SAFETY: a VMCS is current (by construction). A field that does not exist changes the VM-instruction error alone.
+        unsafe {
+            asm!("vmread {0}, {1}", "setbe {2}",
+                lateout(reg) value, in(reg) u64::from(encoding), lateout(reg_byte) failed, options(nostack));
+        }
+        (failed == 0).then_some(value)
+    }
+
+    /// Writes a field by number, whatever the CPU makes of it: for what breaks a VMCS on purpose.
+    pub fn write_any(self, encoding: u32, value: u64) -> bool {
+        let failed: u8;
+        // SAFETY: a VMCS is current (by construction). What a broken VMCS does is up to the caller, who holds it loaded.
+        unsafe {
+            asm!("vmwrite {0}, {1}", "setbe {2}",
+                in(reg) u64::from(encoding), in(reg) value, lateout(reg_byte) failed, options(nostack));
+        }
+        failed == 0
+    }
+
     /// Writes a field and checks that the CPU took it.
     pub fn try_write<T: FieldValue>(self, field: Field<T, Writable>, value: T) -> Result<(), VmFail> {
         let (invalid, valid): (u8, u8);

@@ -53,6 +53,10 @@ impl Format for Ept {
         Hpa::new(entry & ADDRESS)
     }
 
+    fn rights(entry: u64) -> [bool; 3] {
+        [READ, WRITE, EXECUTE].map(|bit| entry & bit != 0)
+    }
+
     fn decode_leaf(entry: u64) -> Leaf {
         Leaf {
             hpa: Self::address(entry),

@@ -1,15 +1,19 @@
 //! A vCPU's VMCS and its permission maps: how they are set up and made current.
 
+use super::state::F;
 use core::arch::asm;
+use core::arch::x86_64::__cpuid_count;
 
 use x86::msr::{IA32_CSTAR, IA32_FMASK, IA32_KERNEL_GSBASE, IA32_LSTAR, IA32_STAR};
 
 use super::caps::{VmxCaps, secondary};
+use super::case::{Launch, VmxCase, VmxCpu};
 use super::controls::Controls;
 use super::core::{VmxCore, region, vmclear, vmptrld};
 use super::current::Current;
 use super::error::VmFail;
-use super::field::{Natural, control, guest, host};
+use super::exit::FieldReader;
+use super::field::{Natural, control, guest, host, ro};
 use super::msr_map::MsrMap;
 use super::run::{self, Registers};
 use crate::base::cpu::cr0;
@@ -89,6 +93,37 @@ impl VmxVcpu {
     pub(super) fn current(&self) -> Current {
         // SAFETY: called through `Loaded` only (and in `load` after VMPTRLD), so this vCPU's VMCS is current.
         unsafe { Current::new() }
+    }
+
+    /// The VMCS as the entry doctor sees it.
+    pub fn case(&self, core: &VmxCore) -> VmxCase {
+        let v = self.current();
+        let error = v.read(ro::INSTRUCTION_ERROR);
+        let mut state = core.fields.clone();
+        for (field, _) in core.fields.iter() {
+            state.set(field, v.read_any(field.encoding()).unwrap_or(0));
+        }
+        if self.regs.host_rsp == 0 {
+            // The run stub has yet to write it.
+            state.remove(F::HostRsp);
+        }
+        let cpu = VmxCpu::read(&self.caps, |leaf, subleaf| {
+            let r = __cpuid_count(leaf, subleaf);
+            [r.eax, r.ebx, r.ecx, r.edx]
+        });
+        let refused = self.result == run::FAIL_VALID;
+        VmxCase {
+            launch: match error {
+                4 if refused => Launch::Vmlaunch,
+                5 if refused => Launch::Vmresume,
+                _ => Launch::Unknown,
+            },
+            launched: refused && error == 4,
+            after_mov_ss: refused && error == 26,
+            vmcs: self.vmcs.hpa().raw(),
+            vmxon: core.region().raw(),
+            ..VmxCase::new(state, cpu)
+        }
     }
 
     /// Makes it current on this core.

@@ -2,21 +2,29 @@
 
 use core::arch::asm;
 
+use arrayvec::ArrayVec;
+
 use x86::vmx::vmcs::control::EntryControls;
 
 use super::caps::VmxCaps;
+use super::case::VmxCase;
 use super::core::VmxCore;
 use super::ept::Ept;
 use super::error::VmFail;
 use super::exit::{self, FieldReader};
 use super::field::{Field, Natural, control, guest, ro};
+use super::lab;
+use super::mistakes;
 use super::run::{self, EXITED, FAIL_INVALID};
 use super::segment::{from_access_rights, to_access_rights};
+use super::state::F;
 use super::vcpu::VmxVcpu;
 use crate::base::cpu::{cr0, cr4, efer, rflags};
-use crate::base::{CpuState, DescriptorTable, Event, Exception, Gpa, Gpr, GprFile, SegmentRegister};
+use crate::base::{CpuState, DescriptorTable, Event, Exception, Gpa, Gpr, GprFile, Gva, Hpa, SegmentRegister};
 use crate::hw::irq;
-use crate::vt::contract::{ControlRegisters, Loaded, Setup, Spoil, Trouble, Vendor};
+use crate::vt::contract::{ControlRegisters, Loaded, Setup, Trouble, Vendor};
+use crate::vt::doctor::Class;
+use crate::vt::doctor::mistake::{Mistake, Misuse, Scene};
 use crate::vt::exit::Exit;
 use crate::vt::vmx::current::Current;
 
@@ -44,6 +52,8 @@ impl Vendor for Vmx {
     type Core = VmxCore;
     type Vcpu = VmxVcpu;
     type Table = Ept;
+    type Case = VmxCase;
+    const MISTAKES: &'static [Mistake<F>] = mistakes::ALL;
 
     fn enable(caps: &VmxCaps) -> Result<VmxCore, Trouble> {
         VmxCore::on(caps)
@@ -267,11 +277,54 @@ impl Vendor for Vmx {
         }
     }
 
-    fn spoil(cpu: &mut Cpu<'_>, how: Spoil) {
+    fn fault_gva(cpu: &Cpu<'_>) -> Option<Gva> {
+        const LINEAR_VALID: u64 = 1 << 7;
         let v = cpu.vcpu.current();
-        match how {
-            Spoil::Control => v.write(control::PIN_BASED, 0),
-            Spoil::GuestState => v.write(guest::RFLAGS, Natural(0)),
+        let valid = v.read(ro::QUALIFICATION).0 & LINEAR_VALID != 0;
+        valid.then(|| Gva::new(v.read(ro::GUEST_LINEAR_ADDRESS).0))
+    }
+
+    fn case(cpu: &Cpu<'_>) -> VmxCase {
+        cpu.vcpu.case(cpu.core)
+    }
+
+    fn poke(cpu: &mut Cpu<'_>, field: F, value: u64) -> bool {
+        cpu.vcpu.current().write_any(field.encoding(), value)
+    }
+
+    fn refusal_class(code: u64) -> Class {
+        match code {
+            7 => Class::Control,
+            8 => Class::Host,
+            33 => Class::Guest,
+            34 => Class::MsrLoad,
+            _ => Class::Launch,
+        }
+    }
+
+    fn lab_prepare(cpu: &mut Cpu<'_>, pages: [Hpa; 4], scene: Scene) {
+        let v = cpu.vcpu.current();
+        let controls = cpu.vcpu.controls;
+        for (field, value) in lab::fields(&cpu.vcpu.caps, [controls.pin, controls.secondary], pages, scene) {
+            if cpu.core.fields.has(field) {
+                v.write_any(field.encoding(), value);
+            }
+        }
+    }
+
+    fn lab_memory(case: &mut VmxCase, pages: [Hpa; 4], random: u64) -> ArrayVec<(u64, u64, u64), 8> {
+        lab::memory(case, pages, random)
+    }
+
+    fn misuse(cpu: &mut Cpu<'_>, what: Misuse) {
+        match what {
+            Misuse::NoSuchField(encoding) => {
+                cpu.vcpu.current().write_any(encoding, 0);
+            }
+            Misuse::BadInvept => cpu.core.invept_badly(),
+            Misuse::ResumeNotLaunched => cpu.vcpu.launched = 1,
+            Misuse::LaunchTwice => cpu.vcpu.launched = 0,
+            Misuse::Nothing | Misuse::NoExecute | Misuse::StackHole => {}
         }
     }
 }
