@@ -39,6 +39,8 @@ pub struct SvmVcpu {
     pub(super) caps: SvmCaps,
     /// CR4 as the guest sees it: without what the host keeps set.
     pub(super) guest_cr4: u64,
+    /// EFER as the guest sees it, but for LMA.
+    pub(super) guest_efer: u64,
     /// CD and NW of CR0 as the guest sees them; for the CPU they stay clear.
     pub(super) guest_cr0_cache: u64,
     /// The PAT as the guest sees it.
@@ -72,6 +74,7 @@ impl SvmVcpu {
             resident: Resident::new()?,
             caps: *caps,
             guest_cr4: 0,
+            guest_efer: 0,
             guest_cr0_cache: 0,
             guest_pat: setup.pat,
             injected: 0,

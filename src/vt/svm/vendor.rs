@@ -203,15 +203,17 @@ impl Vendor for Svm {
     fn controls(cpu: &Cpu<'_>) -> ControlRegisters {
         let s = &cpu.vcpu.vmcb().save;
         // LMA is LME and PG together. Made so, because Bochs 2.7 saves it clear when a write that clears PG exits.
-        let active = s.efer & efer::LME != 0 && s.cr0 & cr0::PG != 0;
+        let efer = cpu.vcpu.guest_efer;
+        let active = efer & efer::LME != 0 && s.cr0 & cr0::PG != 0;
         let lma = if active { efer::LMA } else { 0 };
         let cr0 = s.cr0 | cpu.vcpu.guest_cr0_cache;
-        ControlRegisters { cr0, cr4: cpu.vcpu.guest_cr4, efer: s.efer & !(efer::SVME | efer::LMA) | lma }
+        ControlRegisters { cr0, cr4: cpu.vcpu.guest_cr4, efer: efer | lma }
     }
 
     fn set_controls(cpu: &mut Cpu<'_>, c: ControlRegisters, _: Option<[u64; 4]>) {
         // With nested paging the CPU reads PAE's PDPTEs from memory itself.
         cpu.vcpu.guest_cr4 = c.cr4;
+        cpu.vcpu.guest_efer = c.efer & !efer::LMA;
         let cache = c.cr0 & (cr0::CD | cr0::NW);
         cpu.vcpu.guest_cr0_cache = cache;
         let vmcb = cpu.vcpu.vmcb_mut();
@@ -223,8 +225,11 @@ impl Vendor for Svm {
         vmcb.control.clean.remove(Clean::INTERCEPTS);
         // Machine checks are the host's business: they stay on whatever the guest thinks.
         vmcb.save.cr4 = c.cr4 | cr4::MCE;
-        // VMRUN refuses a guest without SVME; what the guest could do with it is intercepted.
-        vmcb.save.efer = c.efer | efer::SVME;
+        // VMRUN refuses a guest without SVME; what the guest could do with it is intercepted. LME means nothing without paging,
+        // and writes of CR0 that change PG exit: the CPU gets it with PG. (QEMU 7.2 does not bring a host with paging back from a
+        // guest with LME but neither PAE nor paging.)
+        let hidden = if c.cr0 & cr0::PG == 0 { efer::LME | efer::LMA } else { 0 };
+        vmcb.save.efer = c.efer & !hidden | efer::SVME;
         vmcb.control.clean.remove(Clean::CRX);
     }
 
