@@ -8,7 +8,7 @@ IMAGE_LIMIT := 2097152
 .DEFAULT_GOAL := help
 # Goals and their steps one after the other.
 .NOTPARALLEL:
-.PHONY: values help run test check iso usb debug bench doc setup clean FORCE
+.PHONY: values help run test check iso usb debug bench doctor-proof doc setup clean FORCE
 .DELETE_ON_ERROR:
 
 # What the user's shell may have set must not leak into the builds.
@@ -48,6 +48,7 @@ help: ## list the goals
 	@echo 'make usb     write it to a USB stick: DEV=/dev/sdX'
 	@echo 'make debug   boot in QEMU and wait for gdb; takes the variables of run'
 	@echo 'make bench   count the instructions of each kind of VM exit, on AMD and on Intel'
+	@echo 'make doctor-proof   compare the rules of VM entry with emulators: DIFFER_ROUNDS=140000 DIFFER_SEED=1'
 	@echo 'make doc     build the documentation of the code'
 	@echo 'make setup   install what is missing, choose the Rust toolchain'
 	@echo 'make clean   remove all that was built'
@@ -106,6 +107,20 @@ ifndef TEST
 endif
 	@echo 'test: whole machines'
 	@$(cargo) test $(CARGO_FLAGS) --test machines -- $(TEST)
+
+# The long run of the tests `differ::…`; the table is Markdown, for the documentation.
+doctor-proof: export DIFFER_ROUNDS := $(or $(DIFFER_ROUNDS),140000)
+doctor-proof: export DIFFER_SEED := $(or $(DIFFER_SEED),1)
+doctor-proof: $(BUILD)/hv.iso ## rules against emulators
+	@echo 'doctor-proof: $(DIFFER_ROUNDS) rounds on each machine, seed $(DIFFER_SEED)'
+	@rm -rf $(BUILD)/doctor
+	@$(cargo) test $(CARGO_FLAGS) --test machines -- differ::; status=$$?; \
+	echo; \
+	echo '| emulator, model | rounds | entered | refused, by what | judged only | agreed | listed | unexplained | named the same rule |'; \
+	echo '|---|---|---|---|---|---|---|---|---|'; \
+	for file in $(BUILD)/doctor/*.txt; do [ ! -e $$file ] || grep '^|' $$file; done; \
+	for file in $(BUILD)/doctor/*.txt; do [ ! -e $$file ] || sed -n 's/^note: //p' $$file; done; \
+	exit $$status
 
 check: $(BUILD)/toolchain.mk ## all rules
 	@echo 'check: formatting'

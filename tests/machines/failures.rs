@@ -111,6 +111,30 @@ const FAILURES: &[Failure] = &[
         end: Fails,
         says: &["hullo", "hello"],
     },
+    Failure {
+        name: "options::unknown-case-on-svm",
+        variables: &options("case=nonsense"),
+        end: Fails,
+        says: &["no case `nonsense` on svm", "svme-clear", "delivery-loop"],
+    },
+    Failure {
+        name: "options::unknown-case-on-vmx",
+        variables: &options_on_vmx("case=nonsense"),
+        end: Fails,
+        says: &["no case `nonsense` on vmx", "entry-controls", "launch-twice"],
+    },
+    Failure {
+        name: "options::no-rounds",
+        variables: &options("differ=0"),
+        end: Fails,
+        says: &["option 'differ' can't be '0'", "<rounds>[,<seed>[,<first>]]"],
+    },
+    Failure {
+        name: "options::no-number-of-rounds",
+        variables: &options("differ=x"),
+        end: Fails,
+        says: &["option 'differ' can't be 'x'", "<rounds>[,<seed>[,<first>]]"],
+    },
     Failure { name: "options::help", variables: &options("help"), end: Passes, says: &["selftest=", "budget="] },
     Failure { name: "options::list", variables: &options("guest=list"), end: Passes, says: &["hello", "loads 0x1234"] },
     Failure { name: "options::quiet", variables: &options("log=error"), end: Passes, says: &["hv: pass:"] },
@@ -150,13 +174,6 @@ const FAILURES: &[Failure] = &[
         variables: &options_on_vmx("selftest=stack"),
         end: Fails,
         says: &["stack", "stack_overflow"],
-    },
-    Failure { name: "selftest::entry-on-svm", variables: &options("selftest=entry"), end: Passes, says: &["entry"] },
-    Failure {
-        name: "selftest::entry-on-vmx",
-        variables: &options_on_vmx("selftest=entry"),
-        end: Passes,
-        says: &["entry"],
     },
 ];
 

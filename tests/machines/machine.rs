@@ -14,7 +14,7 @@ use std::{env, fs, io};
 pub const KERNEL: &str = "build/hv.boot.elf";
 
 /// Every variable of `scripts/run`, so that none of the user's own slips in.
-const VARIABLES: &str = "PLATFORM CPU SMP MEM GUEST LOG FIRMWARE APPEND MEDIA LIMIT END KERNEL QEMU_ARGS IPS";
+const VARIABLES: &str = "PLATFORM CPU SMP MEM GUEST LOG FIRMWARE APPEND MEDIA LIMIT END KERNEL QEMU_ARGS IPS ORACLE";
 
 static ONLY: OnceLock<&'static str> = OnceLock::new();
 

@@ -9,12 +9,15 @@
 #[allow(dead_code)]
 mod header;
 
+mod cases;
+mod differ;
 mod failures;
 mod guests;
 mod machine;
 mod matrix;
 mod screen;
 mod stick;
+mod views;
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -60,9 +63,12 @@ fn main() -> ExitCode {
     };
 
     let mut cases = matrix::cases(guests);
+    cases.extend(cases::cases());
+    cases.extend(differ::cases());
     cases.extend(failures::cases());
     cases.extend(screen::cases());
     cases.extend(stick::cases());
+    cases.extend(views::cases());
 
     let selected: Vec<Option<&'static str>> =
         cases.iter().filter(|case| selects(&arguments, &case.name)).map(|case| case.guest).collect();
