@@ -44,8 +44,14 @@ pub fn treat<V: Vendor>(
     }
     let good = Box::new(V::case(&cpu).state().clone());
     let mut state = good.clone();
+    if let Misuse::Words(words) = mistake.misuse {
+        for (word, value) in (0..).zip(words) {
+            stage::write_word(board, 0, word, *value);
+        }
+    }
+    let [spare, ..] = stage::spare_pages(board).ok_or(VmError::OutOfMemory)?;
     for change in mistake.changes {
-        make(&mut cpu, &mut state, change);
+        make(&mut cpu, &mut state, change, spare.raw());
     }
     V::misuse(&mut cpu, mistake.misuse);
 
@@ -123,13 +129,14 @@ pub fn refusal<P: Patient>(case: &P, good: &State<P::Field>, answer: &Exit, say:
 }
 
 /// Makes one change, in the control block and in `state`, its image.
-fn make<V: Vendor>(cpu: &mut Loaded<'_, V>, state: &mut State<FieldOf<V>>, change: &Change<FieldOf<V>>) {
+fn make<V: Vendor>(cpu: &mut Loaded<'_, V>, state: &mut State<FieldOf<V>>, change: &Change<FieldOf<V>>, spare: u64) {
     let mut set = |state: &mut State<FieldOf<V>>, field, value| {
         V::poke(cpu, field, value);
         state.set(field, value);
     };
     match *change {
         Change::Set(field, value) => set(state, field, value),
+        Change::Spare(field) => set(state, field, spare),
         Change::Or(field, bits) => set(state, field, state.get(field) | bits),
         Change::Clear(field, bits) => set(state, field, state.get(field) & !bits),
         Change::Copy(to, from, bits) => set(state, to, state.get(to) & !bits | state.get(from) & bits),

@@ -103,6 +103,15 @@ const VMX: &[Cause] = &[
         ],
     ),
     (
+        "msr-load-fs-base",
+        &[
+            "(0x22)",
+            "[msr-load.fs-gs-base]",
+            "entry 1 of the VM-entry MSR-load area, for MSR 0xc0000100",
+            "SDM 3C \"Loading MSRs\"",
+        ],
+    ),
+    (
         "delivery-loop",
         &[
             "delivering #GP (vector 13)",

@@ -13,6 +13,8 @@ pub enum Change<F> {
     Copy(F, F, u64),
     /// The two fields change places.
     Swap(F, F),
+    /// The field gets the address of a page that nothing uses, with the words of [`Misuse::Words`].
+    Spare(F),
 }
 
 /// The guest's mode when it is entered.
@@ -62,6 +64,8 @@ pub enum Misuse {
     ResumeNotLaunched,
     /// VMLAUNCH of a VMCS that is launched.
     LaunchTwice,
+    /// A page that nothing uses gets these words at its beginning.
+    Words(&'static [u64]),
     /// The leaves of the nested table lack the right to execute.
     NoExecute,
     /// The guest's memory has a hole at its stack's top: the page at 0xf000.

@@ -106,6 +106,16 @@ pub const ALL: &[Mistake<F>] = &[
         "host.tr.null",
     ),
     Mistake {
+        misuse: Misuse::Words(&[0xc000_0100, 0]),
+        ..refused(
+            "msr-load-fs-base",
+            "the VM-entry MSR-load area has IA32_FS_BASE",
+            Scene::Real,
+            &[Change::Spare(F::EntryMsrLoadAddress), Change::Set(F::EntryMsrLoadCount, 1)],
+            "msr-load.fs-gs-base",
+        )
+    },
+    Mistake {
         // MOV [0x500], AL: DS is a code segment now, so that it takes #GP.
         code: &[0xa2, 0x00, 0x05, 0xf4],
         changes: &[Change::Swap(F::CsRights, F::DsRights), Change::Set(F::Rsp, 0x20_0000)],

@@ -1,13 +1,13 @@
 //! A vCPU's VMCS and its permission maps: how they are set up and made current.
 
-use super::state::F;
 use core::arch::asm;
 use core::arch::x86_64::__cpuid_count;
 
+use arrayvec::ArrayVec;
 use x86::msr::{IA32_CSTAR, IA32_FMASK, IA32_KERNEL_GSBASE, IA32_LSTAR, IA32_STAR};
 
 use super::caps::{VmxCaps, secondary};
-use super::case::{Launch, VmxCase, VmxCpu};
+use super::case::{Launch, MsrEntry, VmxCase, VmxCpu};
 use super::controls::Controls;
 use super::core::{VmxCore, region, vmclear, vmptrld};
 use super::current::Current;
@@ -16,11 +16,13 @@ use super::exit::FieldReader;
 use super::field::{Natural, control, guest, host, ro};
 use super::msr_map::MsrMap;
 use super::run::{self, Registers};
+use super::state::F;
 use crate::base::cpu::cr0;
-use crate::base::{GprFile, PAGE_SIZE};
+use crate::base::{GprFile, Hpa, PAGE_SIZE};
 use crate::hw::host::host_state;
 use crate::hw::msr;
-use crate::mem::frames::Frames;
+use crate::mem::frames::{self, Frames};
+use crate::mem::{direct, owner::Owner};
 use crate::vt::contract::{Setup, Trouble};
 use crate::vt::exit::INTERCEPTED_EXCEPTIONS;
 use crate::vt::maps;
@@ -112,7 +114,9 @@ impl VmxVcpu {
             [r.eax, r.ebx, r.ecx, r.edx]
         });
         let refused = self.result == run::FAIL_VALID;
+        let entry_msrs = msr_area(state.get(F::EntryMsrLoadAddress), state.get(F::EntryMsrLoadCount));
         VmxCase {
+            entry_msrs,
             launch: match error {
                 4 if refused => Launch::Vmlaunch,
                 5 if refused => Launch::Vmresume,
@@ -256,4 +260,20 @@ impl VmxVcpu {
         v.try_write(host::EFER, h.efer)?;
         v.try_write(host::RIP, Natural(run::exit_point as *const () as u64))
     }
+}
+
+/// The entries of an MSR area at HPA `address`, as many as the doctor looks at; none where it is not in a frame that control
+/// structures or guests have.
+fn msr_area(address: u64, count: u64) -> ArrayVec<MsrEntry, 16> {
+    const BYTES: u64 = size_of::<[u64; 2]>() as u64;
+    let owned = |at: u64| matches!(frames::owner(Hpa::new(at)), Owner::Vt | Owner::Guest(_));
+    (0..count.min(16))
+        .map_while(|i| address.checked_add(i * BYTES))
+        .take_while(|at| at % BYTES == 0 && owned(*at))
+        .map(|at| {
+            // SAFETY: an aligned entry in a frame of RAM, which the direct map shows; a copy of plain words.
+            let [index, value] = unsafe { direct(Hpa::new(at)).cast::<[u64; 2]>().read_volatile() };
+            MsrEntry { index: index as u32, reserved: (index >> 32) as u32, value }
+        })
+        .collect()
 }

@@ -324,7 +324,7 @@ impl Vendor for Vmx {
             Misuse::BadInvept => cpu.core.invept_badly(),
             Misuse::ResumeNotLaunched => cpu.vcpu.launched = 1,
             Misuse::LaunchTwice => cpu.vcpu.launched = 0,
-            Misuse::Nothing | Misuse::NoExecute | Misuse::StackHole => {}
+            Misuse::Nothing | Misuse::Words(_) | Misuse::NoExecute | Misuse::StackHole => {}
         }
     }
 }
