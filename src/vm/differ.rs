@@ -53,8 +53,8 @@ struct Tally {
     kinds: BTreeMap<String, (u32, u32, String)>,
 }
 
-/// Runs the rounds and tells how they went. Returns whether rules and CPU agreed in all of them, which may not be expected of
-/// an emulator: who asked compares the lines with what is known.
+/// Runs the rounds and tells how they went. Whether that is as expected is up to who asked, who compares the lines with what is
+/// known of the CPU. Returns whether there was a good control block to begin with.
 #[inline(never)]
 pub fn run<V: Vendor>(on: &mut On<V>, caps: &V::Caps, core: u32, order: Order) -> Result<bool, VmError> {
     let mut stage = Stage::<V>::new(caps, core as u16, &[0xf4], Misuse::Nothing)?;
@@ -104,7 +104,7 @@ pub fn run<V: Vendor>(on: &mut On<V>, caps: &V::Caps, core: u32, order: Order) -
         tally.judged_only,
         tally.disagreed
     );
-    Ok(tally.disagreed == 0)
+    Ok(true)
 }
 
 /// A good control block for each mode, each as it is before its entry; those that this CPU does not enter are told.

@@ -106,14 +106,11 @@ impl Suite {
                 log::debug!("core {core}: {} is on", V::NAME);
                 match self.task {
                     Task::Differ(order) if core == 0 => {
-                        self.count(match differ::run::<V>(&mut on, caps, core, order) {
-                            // Whether it is as expected is up to who asked.
-                            Ok(_) => true,
-                            Err(e) => {
-                                log::error!("differ: no VM: {e}");
-                                false
-                            }
-                        })
+                        let begun = differ::run::<V>(&mut on, caps, core, order);
+                        if let Err(e) = &begun {
+                            log::error!("differ: no VM: {e}");
+                        }
+                        self.count(begun == Ok(true));
                     }
                     Task::Differ(_) => {}
                     Task::Clinic(names) => self.run_cases::<V>(&mut on, caps, core, names),
