@@ -105,6 +105,8 @@ impl Event {
 
     /// An invalid opcode exception.
     pub const UD: Self = Self::exception(Exception::UD);
+    /// An NMI.
+    pub const NMI: Self = Self { kind: EventKind::Nmi, vector: 2, error_code: None };
     /// A general protection exception with error code 0.
     pub const GP: Self = Self::fault(Exception::GP, 0);
 }

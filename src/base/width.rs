@@ -42,8 +42,10 @@ impl Width {
     #[inline(always)]
     pub const fn merge(self, old: u64, value: u64) -> u64 {
         match self {
-            Self::B1 | Self::B2 => (old & !self.mask()) | (value & self.mask()),
-            Self::B4 | Self::B8 => value & self.mask(),
+            Self::B1 => old & !0xff | value & 0xff,
+            Self::B2 => old & !0xffff | value & 0xffff,
+            Self::B4 => value & 0xffff_ffff,
+            Self::B8 => value,
         }
     }
 
