@@ -18,8 +18,10 @@ mod device_memory;
 pub mod differ;
 #[cfg(target_os = "none")]
 mod exits;
+pub mod firmware;
 #[cfg(target_os = "none")]
 mod hypercall;
+pub mod loader;
 #[cfg(target_os = "none")]
 pub mod machine;
 #[cfg(target_os = "none")]

@@ -1,0 +1,6 @@
+//! The loaders on images that are built here.
+
+mod images;
+mod linux;
+mod multiboot;
+mod mutations;
