@@ -96,6 +96,14 @@ impl BootInfo {
         core::iter::once(itself).chain(modules).chain(sections)
     }
 
+    /// The modules: where each is, its length in bytes, and what the loader's configuration says of it.
+    pub fn modules(&self) -> impl Iterator<Item = (Hpa, u64, Result<&str, StringError>)> {
+        self.info.module_tags().map(|module| {
+            let (start, end) = (u64::from(module.start_address()), u64::from(module.end_address()));
+            (Hpa::new(start), end.saturating_sub(start), module.cmdline())
+        })
+    }
+
     /// The ACPI root pointer's bytes, the newer one if there are two.
     pub fn rsdp(&self) -> Option<&[u8]> {
         match self.info.rsdp_v2_tag() {

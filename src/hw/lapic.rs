@@ -33,6 +33,7 @@ const ICR_INIT: u32 = 0x4500;
 const ICR_STARTUP: u32 = 0x4600;
 const ICR_NMI: u32 = 0x4400;
 const ICR_FIXED: u32 = 0x4000;
+const ICR_EXTINT: u32 = 0x4700;
 const ICR_PENDING: u32 = 1 << 12;
 
 /// Linear address of the registers, or one of these.
@@ -108,10 +109,12 @@ pub fn enable() {
         }
     }
     write(reg::SPURIOUS, 0x100 | u32::from(irq::SPURIOUS));
-    for lvt in [reg::LVT_TIMER, reg::LVT_LINT0, reg::LVT_LINT1] {
+    write(reg::INITIAL_COUNT, 0);
+    for lvt in [reg::LVT_LINT0, reg::LVT_LINT1] {
         write(lvt, MASKED | u32::from(irq::SPURIOUS));
     }
-    write(reg::LVT_TIMER, MASKED | u32::from(irq::TIMER));
+    // One-shot. Nothing is interrupted before it is given a count.
+    write(reg::LVT_TIMER, u32::from(irq::TIMER));
     write(reg::LVT_LINT1, ICR_NMI & 0x700);
     // Firmware and loaders may leave a priority threshold or an interrupt in service behind: either would hold back ours.
     write(reg::TPR, 0);
@@ -126,7 +129,6 @@ pub fn enable() {
     write(reg::LVT_ERROR, irq::LAPIC_ERROR.into());
     // Divide by 1.
     write(reg::DIVIDE, 0b1011);
-    write(reg::INITIAL_COUNT, 0);
     percpu::this().set_apic_id(id());
 }
 
@@ -199,23 +201,27 @@ pub fn send_nmi(apic_id: u32) {
     send(apic_id, ICR_NMI);
 }
 
-/// Interrupts the executing core once at [`irq::TIMER`], in `us` microseconds, at most 2^32 timer cycles from now.
-pub fn timer_once(us: u64) {
-    let count = (u128::from(us) * u128::from(time::lapic_hz()) / 1_000_000).clamp(1, u128::from(u32::MAX));
-    write(reg::LVT_TIMER, u32::from(irq::TIMER));
-    write(reg::INITIAL_COUNT, count as u32);
+/// Interrupts the executing core once at [`irq::TIMER`], when its TSC is about `at`, but after at most 2^32 timer cycles.
+#[inline(always)]
+pub fn timer_at(at: u64) {
+    let left = at.saturating_sub(time::tsc());
+    let count = ((u128::from(left) * u128::from(time::lapic_ratio())) >> 32) as u64;
+    write(reg::INITIAL_COUNT, count.saturating_add(1).min(u64::from(u32::MAX)) as u32);
 }
 
 /// Stops the timer. One interrupt may already be pending.
 pub fn timer_stop() {
-    write(reg::LVT_TIMER, MASKED | u32::from(irq::TIMER));
     write(reg::INITIAL_COUNT, 0);
 }
 
-/// Starts counting down from the top without an interrupt, for calibration.
+/// Starts counting down from the top, for calibration. No interrupt comes before its end.
 pub(super) fn count_from_top() {
-    write(reg::LVT_TIMER, MASKED | u32::from(irq::TIMER));
     write(reg::INITIAL_COUNT, u32::MAX);
+}
+
+/// Lets the legacy interrupt controllers interrupt the executing core (SDM 3A "Local Vector Table": ExtINT).
+pub fn take_legacy() {
+    write(reg::LVT_LINT0, ICR_EXTINT & 0x700);
 }
 
 /// Timer cycles since [`count_from_top`].

@@ -27,6 +27,7 @@ pub mod oracle;
 pub mod panic;
 #[cfg(target_os = "none")]
 pub mod percpu;
+pub mod rtc;
 #[cfg(target_os = "none")]
 pub mod selftest;
 #[cfg(target_os = "none")]

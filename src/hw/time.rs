@@ -19,6 +19,13 @@ const PATIENCE: u32 = 20_000;
 
 static TSC_HZ: AtomicU64 = AtomicU64::new(1_000_000_000);
 static LAPIC_HZ: AtomicU64 = AtomicU64::new(1_000_000_000);
+static LAPIC_RATIO: AtomicU64 = AtomicU64::new(1 << 32);
+
+/// Cycles of the local APIC's timer in a cycle of the TSC, with 32 bits after the binary point.
+#[inline(always)]
+pub fn lapic_ratio() -> u64 {
+    LAPIC_RATIO.load(Ordering::Relaxed)
+}
 
 /// Which clock the frequencies come from.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -92,18 +99,22 @@ pub fn init(pm_timer: Option<PmTimer>) -> Source {
         pm_timer.and_then(by_pm_timer).map(|m| (m, Source::PmTimer)).or_else(|| Some((by_pit()?, Source::Pit)));
     lapic::timer_stop();
     if let Some((Measured { tsc, lapic, hz }, source)) = measured.filter(|(m, _)| m.tsc > 0 && m.lapic > 0) {
-        TSC_HZ.store(tsc * hz.0 / hz.1, Ordering::Relaxed);
-        LAPIC_HZ.store(lapic * hz.0 / hz.1, Ordering::Relaxed);
+        set(tsc * hz.0 / hz.1, lapic * hz.0 / hz.1);
         return source;
     }
     match by_cpuid() {
         Some((tsc, crystal)) => {
-            TSC_HZ.store(tsc, Ordering::Relaxed);
-            LAPIC_HZ.store(crystal, Ordering::Relaxed);
+            set(tsc, crystal);
             Source::Cpuid
         }
         None => Source::Assumed,
     }
+}
+
+fn set(tsc_hz: u64, lapic_hz: u64) {
+    TSC_HZ.store(tsc_hz, Ordering::Relaxed);
+    LAPIC_HZ.store(lapic_hz, Ordering::Relaxed);
+    LAPIC_RATIO.store(((u128::from(lapic_hz) << 32) / u128::from(tsc_hz.max(1))) as u64, Ordering::Relaxed);
 }
 
 /// Cycles while the reference clock made `hz.1` of its `hz.0` ticks a second.

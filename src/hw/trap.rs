@@ -88,6 +88,7 @@ mod bare {
                 lapic::clear_errors();
                 lapic::end_of_interrupt();
             }
+            irq::LEGACY..=irq::LEGACY_LAST => irq::end_of_legacy(frame.vector as u8),
             // SDM 3A "Spurious Interrupt": no end of interrupt.
             irq::SPURIOUS => count(|cpu| bump(&cpu.spurious)),
             vector => {

@@ -19,9 +19,7 @@ impl Deadline {
 
     /// Sets the timer for what is left.
     fn arm(self) {
-        let left = self.at.saturating_sub(time::tsc());
-        let us = u128::from(left) * 1_000_000 / u128::from(time::tsc_hz().max(1));
-        lapic::timer_once(us as u64 + 1);
+        lapic::timer_at(self.at);
     }
 
     /// Whether the time is over; if not (another interrupt, or the timer was early), the timer is set again.

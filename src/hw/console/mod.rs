@@ -17,6 +17,6 @@ pub mod vga;
 #[cfg(target_os = "none")]
 mod out;
 #[cfg(target_os = "none")]
-pub use out::{HV_LOG, Sinks, add_screen, drain, emergency, init, sinks};
+pub use out::{HV_LOG, Sinks, add_screen, drain, emergency, init, interrupt_on_input, pass_on, receive, sinks};
 
 pub use screen::{ScreenError, ScreenInfo, ScreenKind};

@@ -15,9 +15,12 @@ use crate::hw::console::screen::{ScreenInfo, ScreenKind};
 use crate::hw::console::terminal::{Cell, Surface, Terminal};
 use crate::hw::console::uart::Uart;
 use crate::hw::console::vga::VgaText;
+use crate::hw::irq;
 
 /// I/O port of the first serial port, as every PC has had it.
 const COM1: u16 = 0x3f8;
+/// Its input of the legacy interrupt controllers.
+const COM1_IRQ: u8 = 4;
 /// I/O port of the emulators' debug console: Bochs, and QEMU's `-debugcon`. It reads as its own number.
 const DEBUG_PORT: u16 = 0xe9;
 /// Enough for 1920 × 1280 pixels; on larger screens letters are larger.
@@ -114,7 +117,12 @@ impl Log for Logger {
 
     fn log(&self, record: &Record) {
         if self.enabled(record.metadata()) {
-            line::write_record(&mut *CONSOLE.lock(), record);
+            let mut console = CONSOLE.lock();
+            // A guest may have left its line open.
+            if console.in_line {
+                console.piece(b"\n");
+            }
+            line::write_record(&mut *console, record);
         }
     }
 
@@ -199,6 +207,35 @@ fn hide_cursor() {
     unsafe {
         Port::<u8>::new(0x3d4).write(0x0a);
         Port::<u8>::new(0x3d5).write(0x20);
+    }
+}
+
+/// Passes on what a guest says, unchanged, as much as the serial port takes now; how many bytes. Without a serial port the
+/// screen alone shows it.
+pub fn pass_on(bytes: &[u8]) -> usize {
+    let mut console = CONSOLE.lock();
+    let count = match console.serial.get() {
+        Some(uart) if !uart.given_up() => uart.try_send(bytes),
+        _ => bytes.len(),
+    };
+    let Some(sent) = bytes.get(..count).filter(|sent| !sent.is_empty()) else { return 0 };
+    console.in_line = sent.last() != Some(&b'\n');
+    HV_LOG.write(sent);
+    let console = &mut *console;
+    console.terminal.write(sent, &mut console.screen);
+    count
+}
+
+/// A byte that somebody has typed at the serial port.
+pub fn receive() -> Option<u8> {
+    CONSOLE.lock().serial.get()?.receive()
+}
+
+/// Has the serial port's input interrupt the executing core.
+pub fn interrupt_on_input() {
+    if let Some(uart) = CONSOLE.lock().serial.get() {
+        uart.interrupt_on_input();
+        irq::open_legacy(COM1_IRQ);
     }
 }
 

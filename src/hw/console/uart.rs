@@ -1,7 +1,7 @@
 //! The first serial port, with an end to every wait.
 
 use uart_16550::backend::Backend;
-use uart_16550::spec::registers::{LSR, offsets};
+use uart_16550::spec::registers::{IER, LSR, MCR, offsets};
 use uart_16550::{BaudRate, Config, Uart16550};
 
 /// How often the line status may be read in one operation: about a second on real machines, where a port takes about
@@ -90,6 +90,26 @@ impl<B: Backend> Uart<B> {
         while self.chip.try_send_byte(byte).is_err() {
             core::hint::spin_loop();
         }
+    }
+
+    /// Sends of `bytes`, unchanged, what goes into the queue now; how many.
+    pub fn try_send(&mut self, bytes: &[u8]) -> usize {
+        self.chip.backend_mut().left = PATIENCE;
+        self.chip.send_bytes(bytes)
+    }
+
+    /// Takes a byte that has come, if there is one.
+    pub fn receive(&mut self) -> Option<u8> {
+        self.chip.backend_mut().left = PATIENCE;
+        if self.given_up() { None } else { self.chip.try_receive_byte().ok() }
+    }
+
+    /// Has the UART interrupt when a byte comes (PC16550D "Interrupt Enable Register"; on a PC OUT2 lets it through).
+    pub fn interrupt_on_input(&mut self) {
+        self.chip.enable_interrupts(IER::DATA_READY);
+        let registers = self.chip.backend_mut();
+        // SAFETY: the modem control register; DTR, RTS and OUT2 change nothing in memory.
+        unsafe { registers.write(offsets::MCR as u8, (MCR::DTR | MCR::RTS | MCR::OUT_2_INT_ENABLE).bits()) };
     }
 
     /// Waits until the last bit is on the line.
