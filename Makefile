@@ -41,13 +41,14 @@ KERNEL_FLAGS := --release --target $(TARGET).json $(JSON_TARGET_FLAG) \
 
 help: ## list the goals
 	@echo 'make run     boot hv in a machine: PLATFORM=auto|kvm|qemu|bochs CPU=model SMP=processors MEM=512M'
-	@echo '             GUEST=name,name|list LOG=error|warn|info|debug|trace FIRMWARE=bios|uefi APPEND="more options"'
+	@echo '             GUEST=name,name|list|linux LOG=error|warn|info|debug|trace FIRMWARE=bios|uefi APPEND="more options"'
+	@echo '             GUEST=linux (or linux-i386) GUEST_MEM=256M LINUX_APPEND="more options" LINUX=bzImage INITRD=initrd'
 	@echo 'make test    test the logic on this machine, then whole machines; TEST=name runs those that contain name'
 	@echo 'make check   formatting, lints, the arrows between the rooms, documentation'
 	@echo 'make iso     build $(BUILD)/hv.iso, which boots from CD and from USB, under BIOS and UEFI'
 	@echo 'make usb     write it to a USB stick: DEV=/dev/sdX'
 	@echo 'make debug   boot in QEMU and wait for gdb; takes the variables of run'
-	@echo 'make bench   count the instructions of each kind of VM exit, on AMD and on Intel'
+	@echo 'make bench   count the instructions of each kind of VM exit, and of a boot of Linux, on AMD and on Intel'
 	@echo 'make doctor-proof   compare the rules of VM entry with emulators: DIFFER_ROUNDS=140000 DIFFER_SEED=1'
 	@echo 'make doc     build the documentation of the code'
 	@echo 'make setup   install what is missing, choose the Rust toolchain'
@@ -80,7 +81,7 @@ iso: $(BUILD)/hv.iso ## the image
 
 # --- Running it -------------------------------------------------------------------------------------------------------
 
-export PLATFORM CPU SMP MEM GUEST LOG FIRMWARE APPEND LIMIT
+export PLATFORM CPU SMP MEM GUEST LOG FIRMWARE APPEND LIMIT GUEST_MEM LINUX_APPEND LINUX INITRD INPUT MODULES
 
 # A wrong value is told before anything is built.
 values: $(BUILD)/toolchain.mk
@@ -105,6 +106,8 @@ ifndef TEST
 	@echo 'test: the logic, on this machine'
 	@$(cargo) test --workspace $(CARGO_FLAGS)
 endif
+	@scripts/linux || echo 'test: without a Linux kernel its tests fail, see above'
+	@scripts/linux --arch i386 || echo 'test: the tests of a 32-bit Linux are left out, see above'
 	@echo 'test: whole machines'
 	@$(cargo) test $(CARGO_FLAGS) --test machines -- $(TEST)
 
@@ -128,7 +131,7 @@ check: $(BUILD)/toolchain.mk ## all rules
 	@echo 'check: the arrows between the rooms'
 	@scripts/arrows
 	@echo 'check: scripts'
-	@shellcheck scripts/* .ci/run
+	@shellcheck scripts/* .ci/run && shellcheck -s dash tests/linux/init
 	@echo 'check: lints, for this machine'
 	@$(clippy) --workspace --lib --bins --tests --examples --test machines $(CARGO_FLAGS) -- -D warnings
 	@echo 'check: lints, for the bare machine'

@@ -171,6 +171,8 @@ fn catalog(guests: &[Guest]) -> Result<String> {
             How::Budget => "How::Budget".to_string(),
             How::NotEmulated => "How::NotEmulated".to_string(),
             How::Stuck => "How::Stuck".to_string(),
+            How::PowerOff => "How::PowerOff".to_string(),
+            How::Reset => "How::Reset".to_string(),
         };
         let place = h.label.as_ref().and_then(|(label, _)| guest.labels.iter().find(|(name, _)| name == label));
         writeln!(s, "    Guest {{")?;

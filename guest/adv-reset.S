@@ -1,4 +1,4 @@
-#: summary  tries to reset, to power off and to interrupt the machine that the hypervisor runs on
+#: summary  tries to reset, to power off and to interrupt the machine that the hypervisor runs on, by what its own lacks
 #: ends     hlt at done
 #: console  "adv-reset: still here\n"
 #: group    adversary
@@ -18,14 +18,11 @@
 .endm
 
     call lib_setup
-    write_port 0x64, 0xfe           # keyboard controller: pulse the reset line
-    write_port 0x92, 0x01           # fast reset
-    write_port 0xcf9, 0x0e          # chipset: power cycle
     write_port 0xb2, 0x00           # SMI
     mov dx, 0x501                   # QEMU's exit device
     mov eax, 0x10
     out dx, eax
-    mov dx, 0x604                   # QEMU's ACPI power button
+    mov dx, 0x604                   # QEMU's way to power off; the VM's own takes another sleep type
     mov ax, 0x2000
     out dx, ax
     mov si, offset word_for_bochs

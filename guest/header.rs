@@ -9,7 +9,7 @@ use std::vec::Vec;
 use std::{fmt, format};
 
 /// The neutral names of VM exits that an `exits` line can count.
-pub const EXIT_NAMES: [&str; 19] = [
+pub const EXIT_NAMES: [&str; 23] = [
     "hlt",
     "cpuid",
     "port",
@@ -29,6 +29,10 @@ pub const EXIT_NAMES: [&str; 19] = [
     "triple-fault",
     "entry-failed",
     "other",
+    "interrupt-window",
+    "nmi-window",
+    "timer",
+    "apic",
 ];
 
 /// The groups that a `group` line can name.
@@ -36,7 +40,8 @@ pub const GROUPS: [&str; 4] = ["default", "bench", "adversary", "demo"];
 
 /// The keys of header lines, each with what follows it.
 const KEYS: &str = "summary, ends, gpr, console, exits, group, order";
-const ENDS: &str = "hlt, exit <value>, triple-fault, budget, not-emulated, stuck, each with an optional `at <label>`";
+const ENDS: &str = "hlt, exit <value>, triple-fault, budget, not-emulated, stuck, power-off, reset, each with an optional \
+                    `at <label>`";
 const REGISTERS: [&str; 16] =
     ["ax", "cx", "dx", "bx", "sp", "bp", "si", "di", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15"];
 const ORDER_IF_ABSENT: u32 = 50;
@@ -51,6 +56,10 @@ pub enum How {
     NotEmulated,
     /// Identical exits without progress, as many as the hypervisor bears.
     Stuck,
+    /// It switches its machine off.
+    PowerOff,
+    /// It resets its machine.
+    Reset,
 }
 
 /// A register that is checked at the end.
@@ -215,6 +224,8 @@ fn ending(value: &str, line: usize) -> Result<(How, Option<(String, usize)>), St
         Some("budget") => How::Budget,
         Some("not-emulated") => How::NotEmulated,
         Some("stuck") => How::Stuck,
+        Some("power-off") => How::PowerOff,
+        Some("reset") => How::Reset,
         Some("exit") => How::Exit(words.next().and_then(number).and_then(|n| u32::try_from(n).ok()).ok_or_else(wrong)?),
         _ => return Err(wrong()),
     };

@@ -6,7 +6,7 @@ use hv::hw::boot::Handover;
 use hv::hw::end::{self, Ending};
 use hv::hw::options::{self, SelfTest};
 use hv::hw::percpu;
-use hv::hw::{console, cr, irq, selftest, time};
+use hv::hw::{console, cr, irq, rtc, selftest, time};
 use hv::mem::image::Image;
 
 /// On the boot core, in the higher half, on the boot page tables, with interrupts off.
@@ -37,6 +37,7 @@ pub fn main(handover: Handover) -> ! {
     let platform = machine::platform(&info);
     machine::local_apic();
     let clock = time::init(platform.pm_timer);
+    rtc::init();
     log::debug!("image at {:#x}, {} bytes of RAM", image.frames().start, hv::mem::frames::ram_bytes());
     log::debug!("TSC {} Hz, local APIC timer {} Hz, {clock}", time::tsc_hz(), time::lapic_hz());
     match options.selftest {
@@ -46,11 +47,13 @@ pub fn main(handover: Handover) -> ! {
         None => {}
     }
 
-    let capable = match preflight::report(&info, platform.cores.len().max(1)) {
+    let capable = match preflight::report(&info, platform.cores.len().max(1), options.flush) {
         Ok(capable) => capable,
         Err(refusal) => fail(refusal),
     };
-    match fleet::plan(&options, capable, handover.tsc) {
+    let modules = machine::modules(&info);
+    let usable = options.cores.map_or(u32::MAX, |n| n.get()).min(platform.cores.len().max(1) as u32);
+    match fleet::plan(&options, capable, handover.tsc, &modules, usable) {
         Ok(true) => {}
         Ok(false) => last_line(Ending::Pass, "shown what was asked for"),
         Err(unknown) => fail(unknown),

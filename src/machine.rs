@@ -1,10 +1,11 @@
 //! Where `hw` and `mem`, which do not know each other, meet: addresses that one found are mapped by the other.
 
+use alloc::string::String;
 use alloc::vec::Vec;
 use arrayvec::ArrayVec;
 use core::fmt;
 use core::num::NonZeroU32;
-use hv::base::{Hpa, MIB};
+use hv::base::{Hpa, MIB, PAGE_SIZE};
 use hv::hw::acpi::{Acpi, PhysRead, PmTimer};
 use hv::hw::boot::Handover;
 use hv::hw::bootinfo::{BootInfo, MemoryKind};
@@ -108,6 +109,29 @@ pub fn early_screen(info: &BootInfo) {
         // are those of the MTRRs there.
         unsafe { console::add_screen(&screen, direct(screen.address)) };
     }
+}
+
+/// The loader's modules: what is said of each, and its bytes. One that is not where a loader may put it is left out.
+pub fn modules(info: &BootInfo) -> Vec<(&'static str, &'static [u8])> {
+    let mut modules: Vec<(&'static str, &'static [u8])> = Vec::new();
+    for (number, (at, length, line)) in info.modules().enumerate() {
+        let last = at.checked_add(length.saturating_sub(1));
+        let ours = last.is_some_and(|last| {
+            (at.raw()..=last.raw()).step_by(PAGE_SIZE as usize).all(|at| frames::owner(Hpa::new(at)) == Owner::Loader)
+        });
+        match line {
+            Ok(line) if ours => {
+                // SAFETY: the loader put the module there; its frames were claimed as the loader's as a whole, so they are RAM in the
+                // direct map, which nobody writes or gives away.
+                modules.push((String::from(line).leak(), unsafe {
+                    core::slice::from_raw_parts(direct(at).cast_const(), length as usize)
+                }));
+            }
+            Ok(_) => log::error!("module {} is not in memory that can be used: it is left out", number + 1),
+            Err(_) => log::error!("module {} has a description that is no text: it is left out", number + 1),
+        }
+    }
+    modules
 }
 
 /// The kernel's symbols, for backtraces.

@@ -5,8 +5,10 @@ use core::arch::x86_64::__cpuid_count;
 use hv::base::MIB;
 use hv::hw::bootinfo::BootInfo;
 use hv::hw::msr;
+use hv::hw::options::L1dFlush;
 use hv::mem::frames;
 use hv::vt::preflight::{Capable, Cpu, Probe, Refusal, examine};
+use hv::vt::speculation;
 
 struct ThisCore;
 
@@ -21,8 +23,9 @@ impl Probe for ThisCore {
     }
 }
 
-/// Examines the machine and reports; what it can run guests with, or the one thing that is missing.
-pub fn report(info: &BootInfo, cores: usize) -> Result<Capable, Refusal> {
+/// Examines the machine and reports; what it can run guests with, or the one thing that is missing. `flush` is what the
+/// user wants done about L1TF.
+pub fn report(info: &BootInfo, cores: usize, flush: L1dFlush) -> Result<Capable, Refusal> {
     let cpu = examine(&ThisCore);
     show_cpu(&cpu);
     log::info!(
@@ -35,6 +38,12 @@ pub fn report(info: &BootInfo, cores: usize) -> Result<Capable, Refusal> {
     for feature in &cpu.features {
         let mark = if feature.present { "yes" } else { "no" };
         log::info!("preflight: {mark:3}  {:12}  {}", feature.need.name(), feature.name);
+    }
+    if cpu.verdict.is_ok() {
+        for (weakness, what) in cpu.speculation.lines(flush) {
+            log::info!("preflight: mitigation  {weakness}: {what}");
+        }
+        speculation::choose(cpu.speculation, flush);
     }
     cpu.verdict
 }

@@ -22,6 +22,12 @@ pub enum StopReason {
     Halt,
     /// The guest wrote this value to the exit port, 0xF4.
     Exit(u32),
+    /// The guest switched its machine off.
+    PowerOff,
+    /// The guest reset its machine: by what.
+    Reset(&'static str),
+    /// The user ended it from the console.
+    Quit,
     /// Triple fault (shutdown).
     TripleFault,
     /// The guest did not end within its budget of time.

@@ -1,4 +1,4 @@
-//! What the guest printed: the first bytes whole, and all of it as lines for a log.
+//! What the guest printed: the first bytes whole, and all of it either as lines for a log or raw, as it came.
 
 use super::ring::Ring;
 use arrayvec::{ArrayString, ArrayVec};
@@ -9,29 +9,61 @@ pub const KEPT: usize = 1024;
 pub const LINE: usize = 120;
 /// How many complete lines wait to be taken.
 pub const PENDING: usize = 8;
+/// How many raw bytes wait to be taken.
+pub const RAW: usize = 4096;
 
 /// A line of printable ASCII characters, without its end.
 pub type Line = ArrayString<LINE>;
 
-/// The guest's console.
+/// The guest's console. It starts with lines; in raw mode there are none, and the bytes go to a terminal unchanged.
 #[derive(Clone, Debug)]
 pub struct Console {
     kept: ArrayVec<u8, KEPT>,
     current: Line,
     lines: Ring<Line, PENDING>,
+    is_raw: bool,
+    ends_line: bool,
+    raw: Ring<u8, RAW>,
     lost: u64,
 }
 
 impl Console {
     /// A console on which nothing was printed.
     pub const fn new() -> Self {
-        Self { kept: ArrayVec::new_const(), current: Line::new_const(), lines: Ring::new(Line::new_const()), lost: 0 }
+        Self {
+            kept: ArrayVec::new_const(),
+            current: Line::new_const(),
+            lines: Ring::new(Line::new_const()),
+            is_raw: false,
+            ends_line: false,
+            raw: Ring::new(0),
+            lost: 0,
+        }
+    }
+
+    /// From now on the bytes are raw. What was printed before stays in lines.
+    pub fn set_raw(&mut self) {
+        self.flush_line();
+        self.is_raw = true;
+    }
+
+    /// Whether the bytes are raw.
+    #[inline]
+    pub const fn is_raw(&self) -> bool {
+        self.is_raw
     }
 
     /// The guest printed `byte`.
     pub fn put(&mut self, byte: u8) {
         // What is past the first bytes is only in the lines.
         let _ = self.kept.try_push(byte);
+        if self.is_raw {
+            self.ends_line = byte == b'\n';
+            if !self.raw.push(byte) {
+                self.lost = self.lost.saturating_add(1);
+            }
+            return;
+        }
         match byte {
             b'\n' => self.end_line(),
             b'\r' => {}
@@ -63,7 +95,41 @@ impl Console {
         }
     }
 
-    /// How many complete lines were dropped because nobody took them in time.
+    /// Whether the next byte that is printed is not lost for want of room. Lines always have room: the oldest one goes.
+    #[inline]
+    pub const fn has_room(&self) -> bool {
+        !self.is_raw || !self.raw.is_full()
+    }
+
+    /// Whether a complete line or a raw byte waits.
+    #[inline]
+    pub const fn has_output(&self) -> bool {
+        !self.raw.is_empty() || self.has_line()
+    }
+
+    /// How many raw bytes wait.
+    #[inline]
+    pub const fn waiting(&self) -> usize {
+        self.raw.len()
+    }
+
+    /// Whether the last raw byte is the end of a line.
+    #[inline]
+    pub const fn ends_line(&self) -> bool {
+        self.ends_line
+    }
+
+    /// Takes the oldest raw bytes, as many as there are and fit in `to`; how many.
+    pub fn take_raw(&mut self, to: &mut [u8]) -> usize {
+        let mut taken = 0;
+        for (slot, byte) in to.iter_mut().zip(core::iter::from_fn(|| self.raw.pop())) {
+            *slot = byte;
+            taken += 1;
+        }
+        taken
+    }
+
+    /// How many complete lines, or raw bytes, were dropped because nobody took them in time.
     pub const fn lost(&self) -> u64 {
         self.lost
     }
@@ -171,6 +237,41 @@ mod tests {
         assert_eq!(printed(&text).kept(), &text[..KEPT]);
     }
 
+    #[test]
+    fn raw_bytes_are_unchanged_and_leave_no_lines() {
+        let mut c = printed(b"before");
+        assert!(c.has_room() && !c.is_raw() && !c.has_output());
+        c.set_raw();
+        assert_eq!(lines(&mut c), ["before"]);
+        assert!(!c.has_output());
+        b"\x1b[1m\r\n\xff\0".iter().for_each(|&b| c.put(b));
+        assert!(c.has_output() && !c.has_line() && c.is_raw());
+        c.flush_line();
+        let mut to = [0; 5];
+        assert_eq!((c.take_raw(&mut []), c.take_raw(&mut to)), (0, 5));
+        assert_eq!(&to, b"\x1b[1m\r");
+        assert_eq!(c.take_raw(&mut to), 3);
+        assert_eq!(&to, b"\n\xff\0m\r");
+        assert_eq!(c.take_raw(&mut to), 0);
+        assert!(!c.has_output() && !c.has_line());
+        assert_eq!(c.kept(), b"before\x1b[1m\r\n\xff\0");
+    }
+
+    #[test]
+    fn a_full_raw_console_loses_the_new_bytes() {
+        let mut c = Console::new();
+        c.set_raw();
+        for n in 0..RAW + 3 {
+            assert_eq!(c.has_room(), n < RAW);
+            c.put(n as u8);
+        }
+        assert_eq!(c.lost(), 3);
+        let mut to = [0; RAW + 1];
+        assert_eq!(c.take_raw(&mut to), RAW);
+        assert!(to.iter().zip(0..RAW).all(|(&b, n)| b == n as u8));
+        assert!(c.has_room());
+    }
+
     /// What the lines of `bytes` are, the slow way.
     fn model(bytes: &[u8]) -> Vec<String> {
         let mut all = vec![];
@@ -192,6 +293,29 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn raw_is_a_bounded_queue(ops in prop::collection::vec((any::<bool>(), 0usize..1500), 0..20)) {
+            let mut c = Console::new();
+            c.set_raw();
+            let (mut model, mut lost, mut next) = (Vec::new(), 0, 0u8);
+            for (put, n) in ops {
+                if put {
+                    for _ in 0..n {
+                        next = next.wrapping_add(1);
+                        if c.has_room() { model.push(next) } else { lost += 1 }
+                        c.put(next);
+                    }
+                } else {
+                    let mut to = vec![0; n];
+                    let taken = c.take_raw(&mut to);
+                    prop_assert_eq!(taken, n.min(model.len()));
+                    prop_assert_eq!(&to[..taken], &model.drain(..taken).collect::<Vec<_>>());
+                }
+                prop_assert_eq!((c.has_output(), c.has_room()), (!model.is_empty(), model.len() < RAW));
+                prop_assert_eq!(c.lost(), lost);
+            }
+        }
+
         #[test]
         fn lines_as_in_the_model(
             bytes in prop::collection::vec(

@@ -33,6 +33,8 @@ pub mod unclaimed;
 #[cfg(test)]
 mod acpi_tests;
 #[cfg(test)]
+mod bus_pc_tests;
+#[cfg(test)]
 mod bus_tests;
 #[cfg(test)]
 mod clock_tests;
@@ -52,5 +54,7 @@ mod pit_tests;
 mod reset_tests;
 #[cfg(test)]
 mod rtc_tests;
+#[cfg(test)]
+mod uart_driver_tests;
 #[cfg(test)]
 mod uart_tests;

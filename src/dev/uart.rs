@@ -1,7 +1,9 @@
 //! A virtual serial port: National Semiconductor's PC16550D by its data sheet, on a line without delay.
 //!
-//! What is sent is gone at once, so the transmitter is always empty. Characters have eight bits whatever the line
-//! control register says, and the FIFO's character time-out has always passed, as there is no clock.
+//! What is sent is gone at once, so the transmitter is empty as long as the console has room; what is sent after that
+//! waits in the transmitter until [`Uart::resume`]. Characters have eight bits whatever the line control register says,
+//! and the FIFO's character time-out has always passed, as there is no clock. There are no parity or framing errors and
+//! no breaks.
 
 use super::ring::Ring;
 use crate::dev::console::Console;
@@ -33,6 +35,7 @@ pub mod iir {
 pub mod fcr {
     pub const ENABLE: u8 = 1 << 0;
     pub const RESET_RECEIVER: u8 = 1 << 1;
+    pub const RESET_TRANSMITTER: u8 = 1 << 2;
 }
 
 /// Line control register (PC16550D "Line Control Register"): the divisor latch access bit.
@@ -71,13 +74,15 @@ pub mod msr {
     pub const DCD: u8 = 1 << 7;
 }
 
-/// How many characters the receiver's FIFO holds.
+/// How many characters each of the two FIFOs holds.
 pub const FIFO: usize = 16;
 
 /// A serial port of eight registers.
 #[derive(Clone, Debug)]
 pub struct Uart {
     received: Ring<u8, FIFO>,
+    /// What the console had no room for. Without FIFOs at most one character: the transmitter holding register.
+    waiting: Ring<u8, FIFO>,
     /// What the receiver buffer gave last: it gives it again while nothing is there.
     receiver_buffer: u8,
     divisor: [u8; 2],
@@ -100,6 +105,7 @@ impl Uart {
     pub const fn new() -> Self {
         Self {
             received: Ring::new(0),
+            waiting: Ring::new(0),
             receiver_buffer: 0,
             divisor: [12, 0],
             ier: 0,
@@ -145,7 +151,11 @@ impl Uart {
             1 => self.write_interrupt_enable(value),
             2 => self.write_fifo_control(value),
             3 => self.lcr = value,
-            4 => self.write_modem_control(value),
+            4 => {
+                self.write_modem_control(value);
+                // Loopback mode takes what waits into the receiver.
+                self.resume(console);
+            }
             7 => self.scratch = value,
             _ => {}
         }
@@ -163,9 +173,35 @@ impl Uart {
         !self.loopback() && if self.fifos { !self.received.is_full() } else { self.received.is_empty() }
     }
 
-    /// Whether the INTR output is active: an enabled interrupt pends. (A PC lets it through while MCR has OUT2.)
+    /// Whether the INTR output is active: an enabled interrupt pends.
     pub const fn interrupt_pending(&self) -> bool {
         self.interrupt() != iir::NONE
+    }
+
+    /// Whether the PC's interrupt line is active: OUT2 lets INTR through to it. In loopback mode the modem control
+    /// outputs are inactive, whatever their bits are (PC16550D "Modem Control Register", bit 4).
+    pub const fn irq(&self) -> bool {
+        self.mcr & (mcr::OUT2 | mcr::LOOPBACK) == mcr::OUT2 && self.interrupt_pending()
+    }
+
+    /// Whether characters wait in the transmitter for room in the console.
+    #[inline]
+    pub const fn is_stalled(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
+    /// Sends what waits, as far as the console has room. To be called when somebody took output from the console; the
+    /// transmitter's interrupt is raised when the last character has gone.
+    pub fn resume(&mut self, console: &mut Console) {
+        if self.waiting.is_empty() {
+            return;
+        }
+        while (self.loopback() || console.has_room())
+            && let Some(character) = self.waiting.pop()
+        {
+            self.shift_out(character, console);
+        }
+        self.transmitter_event |= self.waiting.is_empty();
     }
 
     const fn divisor_access(&self) -> bool {
@@ -177,12 +213,30 @@ impl Uart {
     }
 
     fn transmit(&mut self, character: u8, console: &mut Console) {
+        self.resume(console);
+        if self.waiting.is_empty() && (self.loopback() || console.has_room()) {
+            self.shift_out(character, console);
+            self.transmitter_event = true;
+        } else {
+            self.hold(character);
+        }
+    }
+
+    fn shift_out(&mut self, character: u8, console: &mut Console) {
         if self.loopback() {
             self.shift_in(character);
         } else {
             console.put(character);
         }
-        self.transmitter_event = true;
+    }
+
+    /// A character has to wait. A full FIFO does not take it; the holding register loses the one before it.
+    fn hold(&mut self, character: u8) {
+        self.transmitter_event = false;
+        if !self.fifos {
+            self.waiting.clear();
+        }
+        let _ = self.waiting.push(character);
     }
 
     /// A character is complete in the receiver shift register. With FIFOs an overrun loses the new character, without
@@ -205,7 +259,8 @@ impl Uart {
     fn read_line_status(&mut self) -> u8 {
         let ready = if self.received.is_empty() { 0 } else { lsr::DATA_READY };
         let overrun = if core::mem::take(&mut self.overrun) { lsr::OVERRUN } else { 0 };
-        lsr::HOLDING_EMPTY | lsr::TRANSMITTER_EMPTY | overrun | ready
+        let empty = if self.waiting.is_empty() { lsr::HOLDING_EMPTY | lsr::TRANSMITTER_EMPTY } else { 0 };
+        empty | overrun | ready
     }
 
     /// The pending interrupt of the highest priority (PC16550D "Interrupt Control Functions", the table).
@@ -242,9 +297,9 @@ impl Uart {
         interrupt | if self.fifos { iir::FIFOS_ENABLED } else { 0 }
     }
 
-    /// Enabling the transmitter's interrupt raises it, as the transmitter is empty.
+    /// Enabling the transmitter's interrupt raises it where the transmitter is empty.
     fn write_interrupt_enable(&mut self, value: u8) {
-        if value & !self.ier & ier::TRANSMITTER_EMPTY != 0 {
+        if value & !self.ier & ier::TRANSMITTER_EMPTY != 0 && self.waiting.is_empty() {
             self.transmitter_event = true;
         }
         self.ier = value & ier::ALL;
@@ -255,6 +310,10 @@ impl Uart {
         let enable = value & fcr::ENABLE != 0;
         if enable != self.fifos || (enable && value & fcr::RESET_RECEIVER != 0) {
             self.received.clear();
+        }
+        if enable != self.fifos || (enable && value & fcr::RESET_TRANSMITTER != 0) {
+            self.transmitter_event |= !self.waiting.is_empty();
+            self.waiting.clear();
         }
         self.fifos = enable;
         if enable {

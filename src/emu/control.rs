@@ -69,8 +69,8 @@ pub const fn clts(old: &Regs) -> Regs {
     Regs { cr0: old.cr0 & !cr0::TS, ..*old }
 }
 
-/// CR0, CR4 and EFER after MOV to CR4 of `new` with this CR3; `allowed` are the bits that CPUID offers (SDM 2B "MOV—Move
-/// to/from Control Registers").
+/// CR0, CR4 and EFER after MOV to CR4 of `new` with this CR3; `allowed` are the bits that CPUID offers (SDM 2B
+/// "MOV—Move to/from Control Registers").
 pub const fn cr4_write(old: &Regs, new: u64, cr3: u64, allowed: u64) -> Result<Regs, Fault> {
     let long = old.efer & efer::LMA != 0;
     let sets_pcide = new & !old.cr4 & cr4::PCIDE != 0;
@@ -84,18 +84,22 @@ pub const fn cr4_write(old: &Regs, new: u64, cr3: u64, allowed: u64) -> Result<R
 const X87: u64 = 1;
 const SSE: u64 = 1 << 1;
 const AVX: u64 = 1 << 2;
+/// MPX's bound registers and their configuration.
+const MPX: u64 = 0b11 << 3;
 /// Opmask, ZMM_Hi256, Hi16_ZMM.
 const AVX512: u64 = 0b111 << 5;
 
 /// XCR0 after XSETBV with ECX = `index` and EDX:EAX = `value`; `allowed` are the bits that CPUID offers (SDM 2C
-/// "XSETBV—Set Extended Control Register"). The #UD without CR4.OSXSAVE is not decided here.
+/// "XSETBV—Set Extended Control Register"). What is allowed and not named in the rules, such as PKRU, may be set alone.
+/// The #UD without CR4.OSXSAVE is not decided here.
 pub const fn xcr0_write(index: u32, value: u64, allowed: u64, cpl: u8) -> Result<u64, Fault> {
-    let avx512 = value & AVX512;
+    let (avx512, mpx) = (value & AVX512, value & MPX);
     let fine = cpl == 0
         && index == 0
         && value & !allowed == 0
         && value & X87 != 0
         && (value & AVX == 0 || value & SSE != 0)
+        && (mpx == 0 || mpx == MPX)
         && (avx512 == 0 || (avx512 == AVX512 && value & AVX != 0));
     if fine { Ok(value) } else { Err(GP) }
 }

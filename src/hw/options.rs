@@ -46,6 +46,12 @@ pub struct Options<'a> {
     pub spare: &'a str,
     /// `lax=`: rules that this CPU does not check.
     pub lax: &'a str,
+    /// `chaos=`: run the guest that breaks itself at random: runs, seed, number of the first.
+    pub chaos: Option<[u32; 3]>,
+    /// `flush=`: when the L1 data cache is flushed before a guest runs, where the CPU needs that. Default: auto.
+    pub flush: L1dFlush,
+    /// `apic=`: who keeps guests' local APICs.
+    pub apic: Apic,
     /// `bench`: run the benchmark guests instead of the others.
     pub bench: bool,
     /// `help`: list the options and stop.
@@ -71,6 +77,9 @@ impl Options<'_> {
         differ: None,
         spare: "",
         lax: "",
+        chaos: None,
+        flush: L1dFlush::Auto,
+        apic: Apic::Auto,
         bench: false,
         help: false,
     };
@@ -102,6 +111,28 @@ pub enum DumpForm {
     Kvm,
     /// Field by field, with the names of bits.
     Names,
+}
+
+/// When the L1 data cache is flushed before a guest runs, on CPUs that need it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum L1dFlush {
+    /// After the host has done what was not for this guest alone.
+    Auto,
+    /// Before each entry.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// Who keeps guests' local APICs, where the CPU can.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Apic {
+    /// The CPU those of VMs; those of the embedded guests are software, so that they show the same on every machine.
+    Auto,
+    /// The CPU.
+    Cpu,
+    /// Software.
+    Software,
 }
 
 /// What to break on purpose, to prove how it is reported.
@@ -160,7 +191,7 @@ const fn value(
 }
 
 /// All options.
-pub const OPTIONS: [Spec; 18] = [
+pub const OPTIONS: [Spec; 21] = [
     value("guest", "<name>[,<name>...]|list", "guests to run, or show their names", |o, v| {
         o.guests = if v == "list" { Guests::List } else { Guests::Named(v) };
         v.split(',').all(|name| !name.is_empty())
@@ -210,11 +241,26 @@ pub const OPTIONS: [Spec; 18] = [
         o.lax = v;
         true
     }),
+    value("chaos", "<runs>[,<seed>[,<first>]]", "run a guest that breaks itself", |o, v| {
+        o.chaos = numbers(v, [0, 1, 0]).filter(|[runs, ..]| *runs > 0);
+        o.chaos.is_some()
+    }),
+    value("flush", "auto|always|never", "flush the L1 data cache for CPUs with L1TF", |o, v| {
+        choose(&mut o.flush, v, &L1D_FLUSHES)
+    }),
+    value("apic", "auto|cpu|software", "who keeps guests' local APICs, where the CPU can", |o, v| {
+        choose(&mut o.apic, v, &APICS)
+    }),
     flag("bench", "run the benchmark guests", |o| &mut o.bench),
     flag("help", "show the options and stop", |o| &mut o.help),
 ];
 
 const DUMP_FORMS: [(&str, DumpForm); 2] = [("kvm", DumpForm::Kvm), ("names", DumpForm::Names)];
+
+const APICS: [(&str, Apic); 3] = [("auto", Apic::Auto), ("cpu", Apic::Cpu), ("software", Apic::Software)];
+
+const L1D_FLUSHES: [(&str, L1dFlush); 3] =
+    [("auto", L1dFlush::Auto), ("always", L1dFlush::Always), ("never", L1dFlush::Never)];
 
 const LOG_LEVELS: [(&str, LevelFilter); 5] = [
     ("error", LevelFilter::Error),

@@ -30,11 +30,20 @@ unsafe impl GlobalAlloc for KernelHeap {
     }
 }
 
-/// Gives the heap its memory: 1/32 of RAM, at least 1 and at most 16 MiB. Returns its size in bytes, or `None` if
-/// no run of frames is long enough. Call once.
+/// Gives the heap its memory: 1/32 of RAM up to 16 MiB, beyond that 1/128, since a guest's RAM takes 1/512 of its size here; or half
+/// of it, and so on, if no run of frames is so long. Returns its size in bytes, or `None` if there is not a MiB. Call once.
 pub fn init() -> Option<u64> {
-    let bytes = (frames::ram_bytes() / 32).clamp(MIB, 16 * MIB).next_multiple_of(PAGE_SIZE);
-    let run = frames::alloc_run(bytes / PAGE_SIZE, PAGE_SIZE, Owner::Heap)?;
+    let ram = frames::ram_bytes();
+    let mut bytes = (ram / 32).clamp(MIB, (ram / 128).max(16 * MIB)).next_multiple_of(PAGE_SIZE);
+    let run = loop {
+        if let Some(run) = frames::alloc_run(bytes / PAGE_SIZE, PAGE_SIZE, Owner::Heap) {
+            break run;
+        }
+        bytes = (bytes / 2).next_multiple_of(PAGE_SIZE);
+        if bytes < MIB {
+            return None;
+        }
+    };
     let bottom = run.ptr();
     run.leak();
     // SAFETY: the run is RAM in the direct map, `bytes` long, leaked: the heap's for good.

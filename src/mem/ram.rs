@@ -1,35 +1,41 @@
-//! A guest's RAM: frames that are set aside when the VM is made and given to pages when they are first touched.
+//! A guest's RAM: large pages where it can be, and frames that are set aside when the VM is made and given to pages when they are
+//! first touched.
 
 use alloc::vec::Vec;
 use core::arch::asm;
 
 use arrayvec::ArrayVec;
 
-use crate::base::{Gpa, Hpa, PAGE_SIZE};
+use crate::base::{Gpa, Hpa, MIB, PAGE_SIZE};
 use crate::mem::direct::{DIRECT_BASE, direct};
 use crate::mem::frames::{self, Frames};
 use crate::mem::owner::Owner;
 
-/// How many ranges a guest's RAM may have.
-const RANGES: usize = 4;
-/// How many frames are zeroed when the VM is made; the others when they are given out.
+/// What one large page maps.
+pub const LARGE: u64 = 2 * MIB;
+/// Small pages of a large one.
+const PAGES: usize = (LARGE / PAGE_SIZE) as usize;
+/// How many single frames are zeroed when the VM is made; the others when they are given out. Large pages are zeroed at once.
 const READY: usize = 256;
 
-/// Consecutive pages of RAM.
-#[derive(Debug)]
-struct Range {
-    base: Gpa,
-    /// Frame number of each page; 0 while it has none. Frame 0 is never a guest's.
-    frames: Vec<u64>,
-}
+/// Where a page of the guest is in the host's direct map, or one of the two below.
+type Place = u64;
+/// RAM that has no frame yet.
+const UNTOUCHED: Place = 0;
+/// No RAM.
+const NO_RAM: Place = 1;
 
 /// The RAM of one guest. Its content is copied in and out, never borrowed: another vCPU may write it at any time.
 #[derive(Debug)]
 pub struct GuestRam {
-    ranges: ArrayVec<Range, RANGES>,
-    /// All frames of this guest; the first `used` are given to pages.
+    /// By guest-physical page number, up to the end of RAM: one look for each access, and two thousandths of the RAM's size.
+    pages: Vec<Place>,
+    /// Single frames of this guest; the first `used` are given to pages.
     frames: Vec<Frames>,
     used: usize,
+    /// Whole large pages, and where the guest sees them.
+    large: Vec<(Gpa, Frames)>,
+    ranges: ArrayVec<(Gpa, u64), 8>,
 }
 
 /// Why there is no RAM for a guest.
@@ -42,96 +48,112 @@ pub enum RamError {
 }
 
 impl GuestRam {
-    /// RAM of guest `vm` in `ranges` (start and length in bytes, multiples of 4 KiB, not overlapping).
-    pub fn new(vm: u16, ranges: &[(Gpa, u64)]) -> Result<Self, RamError> {
-        let mut ram = Self { ranges: ArrayVec::new(), frames: Vec::new(), used: 0 };
-        let mut total = 0usize;
+    /// RAM of guest `vm` in `ranges` (start and length in bytes, multiples of 4 KiB, not overlapping). `large`: what can be in
+    /// large pages is, as far as the host has such.
+    pub fn new(vm: u16, ranges: &[(Gpa, u64)], large: bool) -> Result<Self, RamError> {
+        let mut ram =
+            Self { pages: Vec::new(), frames: Vec::new(), used: 0, large: Vec::new(), ranges: ArrayVec::new() };
+        let mut end = 0;
         for &(base, bytes) in ranges {
             let good = bytes != 0 && bytes % PAGE_SIZE == 0 && base.is_aligned(PAGE_SIZE);
-            if !good || base.checked_add(bytes).is_none() {
-                return Err(RamError::BadRange);
-            }
-            let pages = (bytes / PAGE_SIZE) as usize;
-            let mut frames = Vec::new();
-            frames.try_reserve_exact(pages).map_err(|_| RamError::OutOfMemory)?;
-            frames.resize(pages, 0);
-            ram.ranges.try_push(Range { base, frames }).map_err(|_| RamError::BadRange)?;
-            total += pages;
+            let last = base.checked_add(bytes).filter(|_| good).ok_or(RamError::BadRange)?;
+            ram.ranges.try_push((base, bytes)).map_err(|_| RamError::BadRange)?;
+            end = last.raw().max(end);
         }
-        ram.frames.try_reserve_exact(total).map_err(|_| RamError::OutOfMemory)?;
-        for i in 0..total {
-            let mut frame = frames::alloc(Owner::Guest(vm)).ok_or(RamError::OutOfMemory)?;
-            if i < READY {
-                frame.zero();
-            }
-            ram.frames.push(frame);
+        let pages = usize::try_from(end.div_ceil(LARGE) * LARGE / PAGE_SIZE).map_err(|_| RamError::OutOfMemory)?;
+        ram.pages.try_reserve_exact(pages).map_err(|_| RamError::OutOfMemory)?;
+        for base in (0..end).step_by(LARGE as usize) {
+            ram.fill(vm, Gpa::new(base), large)?;
         }
         Ok(ram)
     }
 
+    /// Finds frames for the [`LARGE`] bytes at `base`.
+    fn fill(&mut self, vm: u16, base: Gpa, large: bool) -> Result<(), RamError> {
+        let ranges = self.ranges.clone();
+        let is_ram = |at: u64| ranges.iter().any(|(start, bytes)| at.wrapping_sub(start.raw()) < *bytes);
+        let pages = || (base.raw()..).step_by(PAGE_SIZE as usize).take(PAGES);
+        let count = pages().filter(|at| is_ram(*at)).count();
+        if large
+            && count == PAGES
+            && let Some(mut run) = frames::alloc_run(PAGES as u64, LARGE, Owner::Guest(vm))
+        {
+            run.zero();
+            let first = place(run.hpa());
+            self.large.try_reserve(1).map_err(|_| RamError::OutOfMemory)?;
+            self.large.push((base, run));
+            self.pages.extend((first..).step_by(PAGE_SIZE as usize).take(PAGES));
+            return Ok(());
+        }
+        self.pages.extend(pages().map(|at| if is_ram(at) { UNTOUCHED } else { NO_RAM }));
+        self.frames.try_reserve(count).map_err(|_| RamError::OutOfMemory)?;
+        for _ in 0..count {
+            let mut frame = frames::alloc(Owner::Guest(vm)).ok_or(RamError::OutOfMemory)?;
+            if self.frames.len() < READY {
+                frame.zero();
+            }
+            self.frames.push(frame);
+        }
+        Ok(())
+    }
+
     /// The ranges: start and length in bytes.
     pub fn ranges(&self) -> impl Iterator<Item = (Gpa, u64)> {
-        self.ranges.iter().map(|r| (r.base, r.frames.len() as u64 * PAGE_SIZE))
+        self.ranges.iter().copied()
+    }
+
+    /// The large pages: where the guest sees each, and where it is.
+    pub fn large_pages(&self) -> impl Iterator<Item = (Gpa, Hpa)> {
+        self.large.iter().map(|(gpa, run)| (*gpa, run.hpa()))
     }
 
     /// Its size in bytes.
     pub fn bytes(&self) -> u64 {
-        self.frames.len() as u64 * PAGE_SIZE
+        self.frames.len() as u64 * PAGE_SIZE + self.large.len() as u64 * LARGE
     }
 
-    /// The place in `frames` of a range for the page of `gpa`.
     #[inline(always)]
-    fn slot(&self, gpa: Gpa) -> Option<(usize, usize)> {
-        for (i, r) in self.ranges.iter().enumerate() {
-            let page = gpa.raw().wrapping_sub(r.base.raw()) / PAGE_SIZE;
-            if page < r.frames.len() as u64 {
-                return Some((i, page as usize));
-            }
-        }
-        None
+    fn place(&self, gpa: Gpa) -> Place {
+        self.pages.get(page(gpa)).copied().unwrap_or(NO_RAM)
+    }
+
+    /// Where the page at `gpa` is in the direct map, if it is RAM and has been touched.
+    #[inline(always)]
+    fn touched(&self, gpa: Gpa) -> Option<u64> {
+        Some(self.place(gpa)).filter(|place| *place > NO_RAM)
     }
 
     /// Whether there is RAM at `gpa`.
     #[inline(always)]
     pub fn contains(&self, gpa: Gpa) -> bool {
-        self.slot(gpa).is_some()
-    }
-
-    /// The frame of the page at `gpa`, if it is RAM and has been touched.
-    #[inline(always)]
-    pub fn frame(&self, gpa: Gpa) -> Option<Hpa> {
-        let (range, page) = self.slot(gpa)?;
-        let number = *self.ranges.get(range)?.frames.get(page)?;
-        (number != 0).then_some(Hpa::new(number * PAGE_SIZE))
+        self.place(gpa) != NO_RAM
     }
 
     /// The frame of the page at `gpa`, given to it now if it has none; `None` where there is no RAM.
     #[inline(always)]
     pub fn touch(&mut self, gpa: Gpa) -> Option<Hpa> {
-        let (range, page) = self.slot(gpa)?;
-        let number = self.ranges.get_mut(range)?.frames.get_mut(page)?;
-        if *number == 0 {
+        let page = self.pages.get_mut(page(gpa))?;
+        if *page == UNTOUCHED {
             // There are as many frames as pages, so one is left for each page that has none.
             let frame = self.frames.get_mut(self.used)?;
             if self.used >= READY {
                 frame.zero();
             }
-            *number = frame.hpa().page_number();
+            *page = place(frame.hpa());
             self.used += 1;
         }
-        Some(Hpa::new(*number * PAGE_SIZE))
+        (*page != NO_RAM).then_some(Hpa::new(page.wrapping_sub(DIRECT_BASE)))
     }
 
-    /// Where the `bytes` bytes at `gpa` are, if they are in one page of the first range that has been touched.
+    /// Where the `bytes` bytes at `gpa` are, if they are in one page that has been touched.
     #[inline(always)]
     fn at(&self, gpa: Gpa, bytes: u64) -> Option<*const u8> {
-        let range = self.ranges.first()?;
-        let number = *range.frames.get((gpa.raw().wrapping_sub(range.base.raw()) / PAGE_SIZE) as usize)?;
-        let there = number != 0 && gpa.page_offset() <= PAGE_SIZE - bytes;
-        there.then(|| (DIRECT_BASE.wrapping_add(number * PAGE_SIZE) | gpa.page_offset()) as *const u8)
+        let page = self.touched(gpa)?;
+        let inside = gpa.page_offset() <= PAGE_SIZE - bytes;
+        inside.then_some((page | gpa.page_offset()) as *const u8)
     }
 
-    /// Four bytes at `gpa` as a little-endian number, if they are in one page of the first range that has been touched.
+    /// Four bytes at `gpa` as a little-endian number, if they are in one page that has been touched.
     #[inline(always)]
     pub fn read4(&self, gpa: Gpa) -> Option<u32> {
         let from = self.at(gpa, 4)?;
@@ -139,6 +161,18 @@ impl GuestRam {
         // SAFETY: the frame is this guest's, mapped in the direct map, and the four bytes are inside it. Assembly for the
         // reason that `copy` gives.
         unsafe { asm!("mov {0:e}, [{1}]", out(reg) word, in(reg) from, options(nostack, readonly)) };
+        Some(word)
+    }
+
+    /// Eight bytes at `gpa`, which is a multiple of eight, likewise.
+    #[inline(always)]
+    pub fn read8(&self, gpa: Gpa) -> Option<u64> {
+        // Aligned, so inside its page.
+        let at = gpa.raw() & !7;
+        let from = (self.touched(gpa)? | at & (PAGE_SIZE - 1)) as *const u8;
+        let word: u64;
+        // SAFETY: as in `read4`, with eight bytes.
+        unsafe { asm!("mov {0}, [{1}]", out(reg) word, in(reg) from, options(nostack, readonly)) };
         Some(word)
     }
 
@@ -161,11 +195,11 @@ impl GuestRam {
     pub fn read(&self, gpa: Gpa, to: &mut [u8]) -> usize {
         let len = to.len().min((PAGE_SIZE - gpa.page_offset()) as usize);
         let Some(to) = to.get_mut(..len) else { return 0 };
-        match self.frame(gpa) {
-            Some(frame) => {
-                // SAFETY: the frame is this guest's (owned by `frames`), mapped in the direct map, and the offset and
+        match self.touched(gpa) {
+            Some(page) => {
+                // SAFETY: the frame is this guest's (owned by `frames` or `large`), mapped in the direct map, and the offset and
                 // length stay inside it; `to` is the host's.
-                unsafe { copy(to.as_mut_ptr(), direct(frame).wrapping_add(gpa.page_offset() as usize), len) }
+                unsafe { copy(to.as_mut_ptr(), (page | gpa.page_offset()) as *const u8, len) }
             }
             None if self.contains(gpa) => to.fill(0),
             None => return 0,
@@ -183,6 +217,17 @@ impl GuestRam {
         unsafe { copy(direct(frame).wrapping_add(gpa.page_offset() as usize), from.as_ptr(), len) }
         len
     }
+}
+
+/// The number of its page.
+#[inline(always)]
+const fn page(gpa: Gpa) -> usize {
+    (gpa.raw() / PAGE_SIZE) as usize
+}
+
+#[inline(always)]
+const fn place(frame: Hpa) -> Place {
+    DIRECT_BASE.wrapping_add(frame.raw())
 }
 
 /// Copies between host and guest memory. Assembly, because the guest's other CPUs may write the bytes meanwhile: a

@@ -18,20 +18,22 @@ use crate::vt::stats;
 /// Which guest on which core: how its lines begin.
 #[derive(Clone, Copy)]
 pub struct Who {
-    /// The guest.
-    pub guest: &'static Guest,
+    /// What it is: a guest of the catalog, or a VM.
+    pub what: &'static str,
+    /// Its name.
+    pub name: &'static str,
     /// The core.
     pub core: u32,
 }
 
 impl fmt::Display for Who {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "guest {}: core {}", self.guest.name, self.core)
+        write!(f, "{} {}: core {}", self.what, self.name, self.core)
     }
 }
 
 /// Compares what a guest showed with what it must, and says so in one line; more where it differs.
-pub fn judge<V: Vendor>(who: Who, ended: &Ended<V>) -> bool {
+pub fn judge<V: Vendor>(who: Who, guest: &Guest, ended: &Ended<V>) -> bool {
     let cs = *ended.state.segment(Segment::Cs);
     let exits = ExitKind::NAMES.map(|name| (name, ended.exits.by_name(name).unwrap_or(0)));
     let observed = Observed {
@@ -42,8 +44,8 @@ pub fn judge<V: Vendor>(who: Who, ended: &Ended<V>) -> bool {
         console: &ended.console,
         exits: &exits,
     };
-    let end = End { stop: ended.stop, cs: cs.selector, ip: ended.state.rip };
-    match check(&who.guest.expect, &observed) {
+    let end = end_of(ended);
+    match check(&guest.expect, &observed) {
         Ok(()) => {
             log::info!("{who}: ok: {end}, exits: {}", ended.exits);
             true
@@ -56,6 +58,10 @@ pub fn judge<V: Vendor>(who: Who, ended: &Ended<V>) -> bool {
 }
 
 /// How and where a VM ended, in words.
+pub fn end_of<V: Vendor>(ended: &Ended<V>) -> impl fmt::Display {
+    End { stop: ended.stop, cs: ended.state.segment(Segment::Cs).selector, ip: ended.state.rip }
+}
+
 struct End {
     stop: StopReason,
     cs: u16,
@@ -67,6 +73,9 @@ impl fmt::Display for End {
         match self.stop {
             StopReason::Halt => f.write_str("hlt")?,
             StopReason::Exit(value) => write!(f, "exit {value:#x}")?,
+            StopReason::PowerOff => f.write_str("power-off")?,
+            StopReason::Reset(by) => write!(f, "reset by {by}")?,
+            StopReason::Quit => f.write_str("ended from the console")?,
             StopReason::TripleFault => f.write_str("triple fault")?,
             StopReason::Budget => f.write_str("budget used up")?,
             StopReason::Unhandled { name, number } => write!(f, "not handled: {name} ({number:#x})")?,
@@ -119,7 +128,7 @@ pub fn explain<V: Vendor>(who: Who, ended: &Ended<V>, recorder: &Recorder, good:
         say(format_args!("exit {number}: {}", stats::told(&record)));
     }
     let Last { line, case } = &*ended.last;
-    if !matches!(ended.stop, StopReason::Halt | StopReason::Exit(_)) {
+    if !is_quiet(ended.stop) {
         say(format_args!("last exit: {line}"));
     }
     match ended.stop {
@@ -131,13 +140,21 @@ pub fn explain<V: Vendor>(who: Who, ended: &Ended<V>, recorder: &Recorder, good:
         }
         _ => {}
     }
-    if !matches!(ended.stop, StopReason::Halt | StopReason::Exit(_) | StopReason::EntryFailed { .. }) {
+    if !(is_quiet(ended.stop) || matches!(ended.stop, StopReason::EntryFailed { .. })) {
         say(format_args!("the control block, as the last exit left it:"));
     }
-    if !matches!(ended.stop, StopReason::Halt | StopReason::Exit(_)) {
+    if !is_quiet(ended.stop) {
         report::diagnose(case, say);
     }
     show_state(&ended.state, &ended.gprs, say);
+}
+
+/// Whether the guest itself wanted the end, so that its control block has nothing to say.
+const fn is_quiet(stop: StopReason) -> bool {
+    matches!(
+        stop,
+        StopReason::Halt | StopReason::Exit(_) | StopReason::PowerOff | StopReason::Reset(_) | StopReason::Quit
+    )
 }
 
 /// Shows the statistics of a guest's exits.

@@ -109,6 +109,10 @@ pub enum How {
     NotEmulated,
     /// Identical exits without progress, as many as the hypervisor bears.
     Stuck,
+    /// It switches its machine off.
+    PowerOff,
+    /// It resets its machine.
+    Reset,
 }
 
 /// A register that is checked at the end.

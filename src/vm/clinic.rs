@@ -5,7 +5,7 @@ use alloc::boxed::Box;
 use core::fmt;
 
 use crate::hw::time;
-use crate::vm::deadline::Deadline;
+use crate::vm::alarm::Alarm;
 use crate::vm::machine::VmError;
 use crate::vm::narrator::Line;
 use crate::vm::stage::{self, Stage};
@@ -72,7 +72,7 @@ pub fn treat<V: Vendor>(
     if advise {
         report::diagnose(&*before, say);
     }
-    let deadline = Deadline::after(time::cycles(BUDGET_US));
+    let mut alarm = Alarm::new(Some(time::cycles(BUDGET_US)));
     let mut watch = Watch::new(Some(LIMIT));
     let mut exits = 0_u64;
     let looped = loop {
@@ -94,7 +94,7 @@ pub fn treat<V: Vendor>(
                 refusal(&*case, &good, &line.exit(), say);
                 break false;
             }
-            Exit::Interrupt if deadline.is_over() => {
+            Exit::Interrupt if alarm.is_over() => {
                 say(format_args!("it was stopped after {} ms: {}", BUDGET_US / 1000, line.reason()));
                 break false;
             }
@@ -114,7 +114,7 @@ pub fn treat<V: Vendor>(
             V::inject(&mut cpu, event);
         }
     };
-    deadline.disarm();
+    alarm.disarm();
     Ok(if mistake.rule.is_none() { looped } else { named })
 }
 

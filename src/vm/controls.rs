@@ -37,7 +37,7 @@ fn carry_out<V: Vendor>(
     let new = match access {
         Access::Read { cr: 0, to } => return give(cpu, to, state.cr0),
         Access::Read { cr: 4, to } => return give(cpu, to, state.cr4),
-        Access::Read { cr: 8, to } => return give(cpu, to, soft.cr8),
+        Access::Read { cr: 8, to } => return give(cpu, to, board.bus.cr8()),
         Access::Smsw { to, width } => {
             V::gprs(cpu).write(to, width, state.cr0);
             V::set_rsp(cpu);
@@ -47,7 +47,7 @@ fn carry_out<V: Vendor>(
         Access::Write { cr: 0, value } => control::cr0_write(&old, value, state.segment(Segment::Cs).long())?,
         Access::Write { cr: 4, value } => control::cr4_write(&old, value, state.cr3, soft.cpuid.cr4_allowed())?,
         Access::Write { cr: 8, value } if value <= 0xf => {
-            soft.cr8 = value;
+            board.bus.set_cr8(value);
             return Ok(());
         }
         Access::Write { cr: 8, .. } => return Err(Fault::gp(0)),
@@ -100,7 +100,6 @@ pub fn xsetbv<V: Vendor>(soft: &mut Soft, cpu: &mut Loaded<'_, V>) -> Outcome {
     match control::xcr0_write(index, value, soft.cpuid.xcr0_allowed(), state.cpl) {
         Ok(xcr0) => {
             V::set_xcr0(cpu, xcr0);
-            soft.dynamic.xcr0 = xcr0;
             Outcome::Skip
         }
         Err(fault) => inject(cpu, fault),

@@ -14,7 +14,7 @@ use arrayvec::ArrayVec;
 
 use crate::base::Hpa;
 use crate::hw::{oracle, time};
-use crate::vm::deadline::Deadline;
+use crate::vm::alarm::Alarm;
 use crate::vm::machine::VmError;
 use crate::vm::stage::{self, Stage};
 use crate::vt::doctor::mistake::{Misuse, Scene};
@@ -174,11 +174,11 @@ fn round<V: Vendor>(
         V::poke(cpu, field, value);
     }
     // A guest whose changed state makes it loop without an exit comes back all the same.
-    let deadline = Deadline::after(time::cycles(PATIENCE_US));
+    let mut alarm = Alarm::new(Some(time::cycles(PATIENCE_US)));
     V::enter(cpu);
     let exit = V::exit(cpu);
     V::attend(cpu, &exit);
-    deadline.disarm();
+    alarm.disarm();
     // The control block is as it was, whatever the guest has done to it: the next round writes every field.
     let answer = if let Exit::EntryFailed { code, .. } = exit { Some(V::refusal_class(code)) } else { None };
     match answer {

@@ -2,9 +2,12 @@
 
 use crate::base::cpu::{cr0, efer};
 use crate::base::{Access, CpuState, Event, Exception, Gpr, Gva, Outcome, StopReason};
+use crate::dev::bus::{Attention, Ended, LOCAL_APIC};
+use crate::dev::power::Power;
 use crate::emu::execute::{self, Step};
-use crate::emu::known::{self, Known};
+use crate::emu::known;
 use crate::emu::{Fault, World, decode, walk};
+use crate::hw::time;
 use crate::vm::board::{Board, Found};
 use crate::vm::soft::Soft;
 use crate::vm::watch::{Between, Sign};
@@ -32,45 +35,51 @@ pub fn handle<V: Vendor>(
             // The leaf, and the subleaf in the upper half.
             recorder.note(ExitKind::Cpuid, gprs.get(Gpr::Rax) & 0xffff_ffff | gprs.get(Gpr::Rcx) << 32);
             cpuid(soft, cpu);
-            skip(soft, cpu, board, Known::Cpuid)
+            skip::<V, { known::CPUID }>(soft, cpu, board)
         }
         Exit::PortOut(PortExit { port, width }) => {
             soft.exits.count(ExitKind::Port);
             recorder.note(ExitKind::Port, u64::from(port) | width.bytes() << 16);
             // The device looks at `width` of it only.
             let value = V::gprs(cpu).get(Gpr::Rax) as u32;
-            board.bus.port_out(port, width, value);
+            board.bus.port_out(port, width, value, time::tsc);
             match board.bus.ended() {
                 None => {
                     soft.finish(cpu, V::port_next_rip(cpu));
                     None
                 }
-                Some(value) => Some(StopReason::Exit(value)),
+                Some(ended) => Some(stop(ended)),
             }
         }
         Exit::PortIn(PortExit { port, width }) => {
             soft.exits.count(ExitKind::Port);
             recorder.note_in(u64::from(port) | width.bytes() << 16);
-            let value = board.bus.port_in(port, width);
+            let value = board.bus.port_in(port, width, time::tsc);
             V::gprs(cpu).write(Gpr::Rax, width, u64::from(value));
             soft.finish(cpu, V::port_next_rip(cpu));
             None
         }
         Exit::MsrRead => {
             soft.exits.count(ExitKind::MsrRead);
-            recorder.note(ExitKind::MsrRead, V::gprs(cpu).get(Gpr::Rcx) & 0xffff_ffff);
-            if msrs::read(soft, cpu) { skip(soft, cpu, board, Known::Rdmsr) } else { refuse(soft) }
+            let msr = V::gprs(cpu).get(Gpr::Rcx) as u32;
+            recorder.note(ExitKind::MsrRead, u64::from(msr));
+            if msrs::read(soft, cpu, board, msr) { skip::<V, { known::RDMSR }>(soft, cpu, board) } else { refuse(soft) }
         }
         Exit::MsrWrite => {
             soft.exits.count(ExitKind::MsrWrite);
-            recorder.note(ExitKind::MsrWrite, V::gprs(cpu).get(Gpr::Rcx) & 0xffff_ffff);
-            if msrs::write(soft, cpu) { skip(soft, cpu, board, Known::Wrmsr) } else { refuse(soft) }
+            let msr = V::gprs(cpu).get(Gpr::Rcx) as u32;
+            recorder.note(ExitKind::MsrWrite, u64::from(msr));
+            if msrs::write(soft, cpu, board, msr) {
+                skip::<V, { known::WRMSR }>(soft, cpu, board)
+            } else {
+                refuse(soft)
+            }
         }
         Exit::Hypercall => {
             soft.exits.count(ExitKind::Hypercall);
             recorder.note(ExitKind::Hypercall, V::gprs(cpu).get(Gpr::Rax) & 0xffff_ffff);
-            hypercall::call(cpu, board, recorder);
-            skip(soft, cpu, board, Known::Vmmcall)
+            hypercall::call(cpu, board, recorder, soft.cpuid.clock().tsc_khz);
+            skip::<V, { known::VMMCALL }>(soft, cpu, board)
         }
         Exit::Nested(fault) => {
             soft.exits.count(ExitKind::Nested);
@@ -97,12 +106,14 @@ fn rare<V: Vendor>(
     recorder.note(exit.kind(), if let Exit::Exception(event) = exit { u64::from(event.vector) } else { 0 });
     let cut_off = V::cut_off(cpu);
     let mut outcome = match exit {
-        Exit::Hlt => Outcome::Stop(StopReason::Halt),
+        Exit::Hlt => halt(soft, cpu, board),
         Exit::PortString => emulate(soft, cpu, board),
         Exit::ControlRegister => controls::access(soft, cpu, board),
         Exit::Xsetbv => controls::xsetbv(soft, cpu),
         // The caches are the host's: what the guest sees is coherent without its help.
         Exit::CacheFlush => Outcome::Skip,
+        // An interrupt may not get its turn between two of them.
+        Exit::Exception(_) if soft.alarm.is_late() => Outcome::Stop(StopReason::Budget),
         Exit::Exception(event) if event.vector == Exception::DF.0 => double_fault(cpu, board, event),
         // Taken out of the guest only so that their endless delivery can be interrupted: it gets them now.
         Exit::Exception(event) => {
@@ -114,10 +125,31 @@ fn rare<V: Vendor>(
         Exit::Icebp => Outcome::Skip,
         Exit::Undefined => Outcome::Inject(Event::UD),
         Exit::Forbidden => Outcome::Inject(Event::GP),
-        Exit::Interrupt | Exit::Nmi | Exit::MachineCheck if soft.deadline.is_over() => {
-            Outcome::Stop(StopReason::Budget)
+        Exit::Interrupt | Exit::Nmi | Exit::MachineCheck | Exit::Timer => {
+            if soft.alarm.is_over() {
+                Outcome::Stop(StopReason::Budget)
+            } else {
+                board.bus.call(Attention::SERVICE);
+                Outcome::Retry
+            }
         }
-        Exit::Interrupt | Exit::Nmi | Exit::MachineCheck => Outcome::Retry,
+        Exit::ApicWrite(offset) => {
+            if let Some(page) = V::apic(cpu) {
+                board.bus.import_apic(page);
+                let value = page.get(usize::from(offset / 4)).copied().unwrap_or(0);
+                board.bus.apic_written(offset, value, time::tsc());
+            }
+            Outcome::Retry
+        }
+        Exit::ApicEoi(vector) => {
+            board.bus.end_of_level(vector);
+            board.bus.call(Attention::INTERRUPT);
+            Outcome::Retry
+        }
+        Exit::InterruptWindow | Exit::NmiWindow => {
+            board.bus.call(Attention::INTERRUPT);
+            Outcome::Retry
+        }
         Exit::TripleFault => Outcome::Stop(StopReason::TripleFault),
         Exit::EntryFailed { what, code } => Outcome::Stop(StopReason::EntryFailed { what, code }),
         Exit::Other { name, number } => Outcome::Stop(StopReason::Unhandled { name, number }),
@@ -131,7 +163,10 @@ fn rare<V: Vendor>(
         | Exit::Nested(_) => Outcome::Retry,
     };
     if outcome == Outcome::Skip {
-        match V::next_rip(cpu).map_or_else(|| read_next_rip(cpu, board), Ok) {
+        match V::next_rip(cpu)
+            .or_else(|| known_next_rip(cpu, board, exit))
+            .map_or_else(|| read_next_rip(cpu, board), Ok)
+        {
             // Its #DB comes before that of single-stepping, which it does not join.
             Ok(next) if exit == Exit::Icebp => {
                 V::advance(cpu, next);
@@ -144,19 +179,27 @@ fn rare<V: Vendor>(
     soft.settle(cut_off, outcome)
 }
 
-/// Ends an instruction. CPUs that do not tell the next RIP have it read from the guest's memory; `expected` is the
-/// instruction whose usual form is recognised at a glance.
+/// The next RIP of an instruction whose usual form is recognised at a glance.
+fn known_next_rip<V: Vendor>(cpu: &Loaded<'_, V>, board: &Board<V>, exit: Exit) -> Option<u64> {
+    match exit {
+        Exit::Hlt => next_of_known::<V, { known::HLT }>(cpu, board),
+        Exit::Xsetbv => next_of_known::<V, { known::XSETBV }>(cpu, board),
+        _ => None,
+    }
+}
+
+/// Ends an instruction. CPUs that do not tell the next RIP have it read from the guest's memory; that with `OPCODE` is
+/// recognised at a glance.
 #[inline(always)]
-fn skip<V: Vendor>(
+fn skip<V: Vendor, const OPCODE: u32>(
     soft: &mut Soft,
     cpu: &mut Loaded<'_, V>,
     board: &mut Board<V>,
-    expected: Known,
 ) -> Option<StopReason> {
-    let next = V::next_rip(cpu).or_else(|| {
-        let bytes = board.code(V::unpaged_code(cpu)?)?;
-        Some(V::rip(cpu).wrapping_add(known::length(bytes, expected)?))
-    });
+    let next = match V::next_rip(cpu) {
+        Some(next) => Some(next),
+        None => next_of_known::<V, OPCODE>(cpu, board),
+    };
     match next {
         Some(next) => {
             soft.finish(cpu, next);
@@ -164,6 +207,12 @@ fn skip<V: Vendor>(
         }
         None => skip_unknown(soft, cpu, board),
     }
+}
+
+/// The next RIP of an instruction that the CPU does not tell it of.
+#[inline(always)]
+fn next_of_known<V: Vendor, const OPCODE: u32>(cpu: &Loaded<'_, V>, board: &Board<V>) -> Option<u64> {
+    Some(V::rip(cpu).wrapping_add(known::length::<OPCODE>(board.code(cpu)?)?))
 }
 
 /// Ends an instruction whose length the decoder must find.
@@ -193,11 +242,18 @@ fn refuse(soft: &mut Soft) -> Option<StopReason> {
     soft.settle(None, Outcome::Inject(Event::GP))
 }
 
+/// The CPUID leaf whose answer depends on XCR0.
+const XSAVE_LEAF: u32 = 0xd;
+
 /// CPUID: the policy's answer for EAX and ECX.
 #[inline(always)]
 fn cpuid<V: Vendor>(soft: &mut Soft, cpu: &mut Loaded<'_, V>) {
     let gprs = V::gprs(cpu);
     let (leaf, subleaf) = (gprs.get(Gpr::Rax) as u32, gprs.get(Gpr::Rcx) as u32);
+    if leaf == XSAVE_LEAF {
+        soft.dynamic.xcr0 = V::xcr0(cpu);
+    }
+    let gprs = V::gprs(cpu);
     let [a, b, c, d] = soft.cpuid.lookup(leaf, subleaf, &soft.dynamic);
     gprs.set(Gpr::Rax, u64::from(a));
     gprs.set(Gpr::Rbx, u64::from(b));
@@ -215,7 +271,10 @@ fn nested<V: Vendor>(
     delivering: bool,
 ) -> Outcome {
     match board.fault_in(fault.gpa) {
-        Found::Ram => Outcome::Retry,
+        Found::Ram => {
+            V::keep_nmi_blocking(cpu);
+            Outcome::Retry
+        }
         Found::Mapped => again(soft, cpu, ExitKind::Nested, fault.gpa.raw(), Between::Nothing),
         Found::OutOfTables => Outcome::Stop(StopReason::OutOfMemory),
         // The instruction at RIP is not the one that made this access: the CPU did, on its way to a handler.
@@ -224,6 +283,12 @@ fn nested<V: Vendor>(
             number: fault.gpa.raw(),
         }),
         Found::Device => {
+            if fault.gpa.page() == LOCAL_APIC
+                && let Some(page) = V::apic(cpu)
+            {
+                // A register that the CPU leaves to us.
+                board.bus.import_apic(page);
+            }
             if device_memory::access(soft, cpu, board, fault) {
                 return Outcome::Retry;
             }
@@ -250,15 +315,18 @@ fn again<V: Vendor>(soft: &mut Soft, cpu: &mut Loaded<'_, V>, kind: ExitKind, in
 
 /// Executes the instruction at RIP in place of the CPU.
 fn emulate<V: Vendor>(soft: &mut Soft, cpu: &mut Loaded<'_, V>, board: &mut Board<V>) -> Outcome {
+    if let Some(page) = V::apic(cpu) {
+        board.bus.import_apic(page);
+    }
     let mut state = V::state(cpu);
     let (old_rip, old_rflags) = (state.rip, state.rflags);
     let step = execute::step(&mut state, V::gprs(cpu), board);
     V::set_rsp(cpu);
+    if let Some(ended) = board.bus.ended() {
+        return Outcome::Stop(stop(ended));
+    }
     if state.rflags != old_rflags {
         V::set_rflags(cpu, state.rflags);
-    }
-    if let Some(value) = board.bus.ended() {
-        return Outcome::Stop(StopReason::Exit(value));
     }
     match step {
         Ok(Step::Done) => {
@@ -266,7 +334,7 @@ fn emulate<V: Vendor>(soft: &mut Soft, cpu: &mut Loaded<'_, V>, board: &mut Boar
             Outcome::Retry
         }
         // The instruction's time passes here and not in the guest, where the timer would end it.
-        Ok(Step::Continue) if soft.deadline.is_over() => Outcome::Stop(StopReason::Budget),
+        Ok(Step::Continue) if soft.alarm.is_late() => Outcome::Stop(StopReason::Budget),
         // Between two iterations, as between two instructions: a guest that single-steps gets its trap.
         Ok(Step::Continue) => {
             soft.finish(cpu, state.rip);
@@ -305,6 +373,31 @@ fn has_handler<V: Vendor>(state: &CpuState, board: &mut Board<V>, vector: u8) ->
     board.read(gpa, &mut bytes);
     const PRESENT: u64 = 1 << 47;
     offset + gate - 1 <= state.idtr.limit && (!protected || u64::from_le_bytes(bytes) & PRESENT != 0)
+}
+
+/// Why the VM ends when a device says so.
+#[cold]
+const fn stop(ended: Ended) -> StopReason {
+    match ended {
+        Ended::Exit(value) => StopReason::Exit(value),
+        Ended::Power(Power::Off) => StopReason::PowerOff,
+        Ended::Power(Power::Reset(by)) => StopReason::Reset(by.name()),
+    }
+}
+
+/// HLT: the guest waits for an interrupt, if there is one that may come.
+#[cold]
+fn halt<V: Vendor>(soft: &mut Soft, cpu: &mut Loaded<'_, V>, board: &mut Board<V>) -> Outcome {
+    if let Some(page) = V::apic(cpu) {
+        board.bus.import_apic(page);
+    }
+    let wakes = V::interrupts_enabled(cpu) && board.bus.may_interrupt();
+    if !wakes && (!board.bus.nmi() || V::nmi_blocked(cpu)) {
+        return Outcome::Stop(StopReason::Halt);
+    }
+    soft.halted = true;
+    board.bus.call(Attention::INTERRUPT);
+    Outcome::Skip
 }
 
 /// A fault that an emulated instruction raised.

@@ -3,7 +3,7 @@
 //! EAX is the function; the result comes back in EAX. CPUID leaf 0x4000_0001 says in EAX which instruction to use.
 
 use crate::base::{Gpr, Width};
-use crate::hw::time;
+use crate::dev::bus::Attention;
 use crate::vm::board::Board;
 use crate::vt::recorder::Recorder;
 use crate::vt::{Loaded, Vendor};
@@ -19,20 +19,21 @@ const REPORT: u32 = 3;
 /// The result for a function that does not exist: -38, as Linux's ENOSYS.
 const UNKNOWN: u32 = 0xffff_ffda;
 
-/// The hypercall in EAX.
+/// The hypercall in EAX. `tsc_khz` is the frequency of the guest's TSC.
 #[inline(always)]
-pub fn call<V: Vendor>(cpu: &mut Loaded<'_, V>, board: &mut Board<V>, recorder: &mut Recorder) {
+pub fn call<V: Vendor>(cpu: &mut Loaded<'_, V>, board: &mut Board<V>, recorder: &mut Recorder, tsc_khz: u32) {
     let gprs = V::gprs(cpu);
     let result = match gprs.get(Gpr::Rax) as u32 {
         NOTHING => 0,
-        TSC_KHZ => (time::tsc_hz() / 1000) as u32,
+        TSC_KHZ => tsc_khz,
         PUT => {
             board.bus.console().put(gprs.read(Gpr::Rbx, Width::B1) as u8);
+            board.bus.call(Attention::CONSOLE);
             0
         }
         REPORT if recorder.demand() => {
-            // A line is what the exit loop looks for after each exit.
             b"(exits until now)\n".iter().for_each(|byte| board.bus.console().put(*byte));
+            board.bus.call(Attention::CONSOLE);
             0
         }
         _ => UNKNOWN,

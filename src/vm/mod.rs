@@ -4,14 +4,16 @@
 #[cfg(target_os = "none")]
 pub mod aftermath;
 #[cfg(target_os = "none")]
+mod alarm;
+#[cfg(target_os = "none")]
 mod board;
 pub mod catalog;
+#[cfg(target_os = "none")]
+pub mod chaos;
 #[cfg(target_os = "none")]
 mod clinic;
 #[cfg(target_os = "none")]
 mod controls;
-#[cfg(target_os = "none")]
-mod deadline;
 #[cfg(target_os = "none")]
 mod device_memory;
 #[cfg(target_os = "none")]
@@ -34,4 +36,10 @@ mod soft;
 mod stage;
 #[cfg(target_os = "none")]
 pub mod suite;
+#[cfg(target_os = "none")]
+pub mod tenant;
+#[cfg(target_os = "none")]
+mod terminal;
+#[cfg(target_os = "none")]
+mod turn;
 pub mod watch;

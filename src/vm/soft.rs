@@ -1,11 +1,12 @@
 //! What a vCPU has besides the registers that the CPU holds for it.
 
 use crate::base::cpu::cr4;
-use crate::base::{Event, Exception, Outcome, StopReason, merge};
+use crate::base::{ApicMode, Event, Exception, Outcome, StopReason, merge};
 use crate::emu::cpuid::{Dynamic, Policy};
 use crate::emu::msr::Msrs;
-use crate::vm::deadline::Deadline;
-use crate::vm::device_memory::Shortcut;
+use crate::vm::alarm::Alarm;
+use crate::vm::device_memory::Shortcuts;
+use crate::vm::terminal::Terminal;
 use crate::vm::watch::Watch;
 use crate::vt::exit::ExitCounts;
 use crate::vt::{Loaded, Vendor};
@@ -22,28 +23,43 @@ pub struct Soft {
     pub dynamic: Dynamic,
     /// MSRs that are data only.
     pub msrs: Msrs,
-    /// CR8: the priority threshold of an interrupt controller that the guest does not have.
-    pub cr8: u64,
-    /// The MOV that accessed a device last.
-    pub shortcut: Shortcut,
-    /// When the guest must have ended.
-    pub deadline: Deadline,
+    /// IA32_TSC_ADJUST.
+    pub tsc_adjust: u64,
+    /// The MOVs that accessed devices last.
+    pub shortcuts: Shortcuts,
+    /// When the guest must be looked after.
+    pub alarm: Alarm,
+    /// The guest waits in HLT.
+    pub halted: bool,
+    /// The guest leaves once it can take an NMI.
+    pub nmi_window: bool,
+    /// When it is to be asked again whether it can, where no window tells: a TSC of the host.
+    pub nmi_again: Option<u64>,
+    /// How the guest reaches its local APIC, as far as the CPU knows that keeps it.
+    pub apic_mode: (ApicMode, bool),
+    /// Its console's connection with the host's, where it is not shown line by line.
+    pub terminal: Option<Terminal>,
     /// Watches for exits that change nothing.
     pub watch: Watch,
 }
 
 impl Soft {
     /// The state after INIT.
-    pub fn new(cpuid: Policy, deadline: Deadline, watch: Watch) -> Self {
+    pub fn new(cpuid: Policy, alarm: Alarm, watch: Watch, terminal: Option<Terminal>) -> Self {
         Self {
             pending: None,
             exits: ExitCounts::default(),
+            dynamic: Dynamic { xcr0: 1, ..Dynamic::default() },
+            msrs: Msrs::new(&cpuid),
             cpuid,
-            dynamic: Dynamic { cr4_osxsave: false, xcr0: 1, apic_id: 0 },
-            msrs: Msrs::new(),
-            cr8: 0,
-            shortcut: Shortcut::default(),
-            deadline,
+            tsc_adjust: 0,
+            shortcuts: Shortcuts::default(),
+            alarm,
+            halted: false,
+            nmi_window: false,
+            nmi_again: None,
+            apic_mode: (ApicMode::Memory, true),
+            terminal,
             watch,
         }
     }
@@ -79,8 +95,15 @@ impl Soft {
         }
     }
 
+    /// Notes what CPUID must say now that IA32_APIC_BASE is `value`.
+    pub fn note_apic(&mut self, value: u64) {
+        const ENABLED: u64 = 1 << 11;
+        self.dynamic.apic_off = value & ENABLED == 0;
+    }
+
     /// Notes what CPUID must say now that CR4 is `value`.
     pub fn note_cr4(&mut self, value: u64) {
         self.dynamic.cr4_osxsave = value & cr4::OSXSAVE != 0;
+        self.dynamic.cr4_pke = value & cr4::PKE != 0;
     }
 }

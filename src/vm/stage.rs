@@ -1,8 +1,8 @@
 //! A small VM to make mistakes in: RAM full of HLT, page tables for each paging mode, and the state of each mode.
 
 use crate::base::cpu::{cr0, cr4, efer, rflags};
-use crate::base::{CpuState, Gpa, Gpr, Hpa, KIB, PAGE_SIZE, SegmentRegister};
-use crate::dev::bus::Bus;
+use crate::base::{CpuState, Gpa, Gpr, Hpa, KIB, PAGE_SIZE, SegmentRegister, TscRatio};
+use crate::dev::bus::{Bus, Start};
 use crate::emu::World;
 use crate::vm::board::Board;
 use crate::vm::machine::{RESET_PAT, VmError};
@@ -39,7 +39,7 @@ impl<V: Vendor> Stage<V> {
         let [low, high] = RAM;
         let holed = misuse == Misuse::StackHole;
         let ranges: &[_] = if holed { &[low, high] } else { &[low, HOLE, high] };
-        let mut board = Board::new(vm, ranges, Bus::pc())?;
+        let mut board = Board::new(caps, vm, ranges, Bus::pc(&Start::default()), false)?;
         for &(base, bytes) in ranges {
             for offset in (0..bytes).step_by(64) {
                 board.load(Gpa::new(base.raw() + offset), &[0xf4; 64])?;
@@ -65,7 +65,14 @@ impl<V: Vendor> Stage<V> {
             board.load(Gpa::new(4 * vector), &u32::to_le_bytes(u32::from(CODE) + 0x100))?;
         }
         board.map_all(misuse != Misuse::NoExecute)?;
-        let setup = Setup { nested_root: board.nested_root(), open_msrs: &[], open_ports: &[], pat: RESET_PAT };
+        let setup = Setup {
+            nested_root: board.nested_root(),
+            open_msrs: &[],
+            open_ports: &[],
+            pat: RESET_PAT,
+            tsc: TscRatio::ONE,
+            apic_access: None,
+        };
         let vcpu = V::create(caps, &setup).map_err(VmError::Vendor)?;
         Ok(Self { board, vcpu })
     }

@@ -3,15 +3,18 @@
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU32, Ordering};
 
-use crate::base::{Gpa, StopReason};
+use crate::base::{CpuState, Gpa, Gpr, GprFile, KIB, StopReason};
 use crate::emu::decode;
-use crate::hw::options::DumpForm;
+use crate::hw::options::{Apic, DumpForm};
 use crate::hw::time;
 use crate::vm::aftermath::{self, Who};
 use crate::vm::catalog::{Guest, How, LOAD_ADDRESS};
+use crate::vm::chaos;
 use crate::vm::clinic;
 use crate::vm::differ::{self, Order};
-use crate::vm::machine::{Care, Ended, Machine, Said, VmError};
+use crate::vm::loader::Entry;
+use crate::vm::machine::{Build, Care, Ended, Launch, Machine, Said, VmError};
+use crate::vm::tenant::{self, Tenant};
 use crate::vt::audit::Audit;
 use crate::vt::doctor::report;
 use crate::vt::recorder::Recorder;
@@ -22,6 +25,9 @@ const BUDGET_US: u64 = 2_000_000;
 /// How long a guest runs that must be stopped by its budget, in microseconds: also on a busy workstation, where an
 /// emulated core may stand still for a while, it comes to its loop before.
 const SHORT_BUDGET_US: u64 = 200_000;
+
+/// RAM of a real-mode guest, from 0 up, in bytes: what a PC has below the video memory.
+const REAL_MODE_RAM: u64 = 640 * KIB;
 
 /// What is done with the guests.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -35,13 +41,19 @@ pub enum Task {
     },
     /// Make mistakes instead: those with these names, or all; the entry doctor must name each one's cause.
     Clinic(&'static str),
+    /// Run the VMs that the boot loader's modules describe.
+    Tenants,
     /// Compare the rules of VM entry with the CPU, on the boot core.
     Differ(Order),
+    /// Run the guest that breaks itself at random; the cores share the runs.
+    Chaos(chaos::Order),
 }
 
 /// How guests are run, and what is shown of them.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Wishes {
+    /// Who keeps their local APICs.
+    pub apic: Apic,
     /// Their RAM is mapped before the first entry.
     pub prealloc: bool,
     /// What each may use, in microseconds, where the default will not do.
@@ -59,33 +71,44 @@ pub struct Wishes {
 /// What all cores have to do, and what came of it.
 pub struct Suite {
     guests: Vec<&'static Guest>,
+    tenants: Vec<Tenant>,
     task: Task,
     wishes: Wishes,
     ok: AtomicU32,
     failed: AtomicU32,
     cores_done: AtomicU32,
+    /// Runs of chaos that a core has begun.
+    begun: AtomicU32,
 }
 
 impl Suite {
-    /// Nothing has run yet. `guests` are in the order in which each core runs them.
-    pub fn new(guests: Vec<&'static Guest>, task: Task, wishes: Wishes) -> Self {
+    /// Nothing has run yet. `guests` are in the order in which each core runs them; `tenants` know their cores.
+    pub fn new(guests: Vec<&'static Guest>, tenants: Vec<Tenant>, task: Task, wishes: Wishes) -> Self {
         // Now, because it takes memory from the heap: no exit shall.
         decode::force_tables();
-        Self { guests, task, wishes, ok: AtomicU32::new(0), failed: AtomicU32::new(0), cores_done: AtomicU32::new(0) }
+        let [ok, failed, cores_done, begun] = [const { AtomicU32::new(0) }; 4];
+        Self { guests, tenants, task, wishes, ok, failed, cores_done, begun }
     }
 
     /// What is counted.
     pub const fn what(&self) -> &'static str {
         match self.task {
             Task::Run | Task::Bench { .. } => "guest runs",
+            Task::Tenants => "VMs",
             Task::Clinic(_) => "cases",
             Task::Differ(_) => "comparisons",
+            Task::Chaos(_) => "chaos runs",
         }
     }
 
     /// Runs that ended as they should, and runs that did not.
     pub fn results(&self) -> (u32, u32) {
         (self.ok.load(Ordering::Acquire), self.failed.load(Ordering::Acquire))
+    }
+
+    /// Whether it may take as long as the user likes.
+    pub const fn is_open_ended(&self) -> bool {
+        matches!(self.task, Task::Tenants | Task::Chaos(_))
     }
 
     /// How many cores have run all they had to.
@@ -100,7 +123,7 @@ impl Suite {
 
     /// Does this core's part, as core number `core`: turns virtualization on, runs all guests, each in a VM of its own,
     /// and turns it off again.
-    pub fn run<V: Vendor>(&self, caps: &V::Caps, core: u32) {
+    pub fn run<V: Vendor>(&'static self, caps: &V::Caps, core: u32) {
         match On::<V>::enable(caps) {
             Ok(mut on) => {
                 log::debug!("core {core}: {} is on", V::NAME);
@@ -113,6 +136,8 @@ impl Suite {
                         self.count(begun == Ok(true));
                     }
                     Task::Differ(_) => {}
+                    Task::Chaos(order) => self.run_chaos::<V>(&mut on, caps, core, order),
+                    Task::Tenants => self.run_tenants::<V>(&mut on, caps, core),
                     Task::Clinic(names) => self.run_cases::<V>(&mut on, caps, core, names),
                     Task::Run | Task::Bench { .. } => self.run_guests::<V>(&mut on, caps, core),
                 }
@@ -136,12 +161,12 @@ impl Suite {
         let mut audited = Audit::default();
         let mut guests = 0;
         for guest in &self.guests {
-            let who = Who { guest, core };
-            match self.run_one::<V>(on, caps, who, &mut recorder) {
+            let who = Who { what: "guest", name: guest.name, core };
+            match self.run_one::<V>(on, caps, who, guest, &mut recorder) {
                 Ok(ended) => {
                     guests += 1;
                     audited = audited + ended.audit_before + ended.audit_after;
-                    let good = aftermath::judge(who, &ended);
+                    let good = aftermath::judge(who, guest, &ended);
                     self.show(who, &ended, &recorder, good);
                     self.count(good);
                 }
@@ -155,6 +180,34 @@ impl Suite {
             "core {core}: isolation: {guests} guests audited before their first entry and after their last exit: \
              {audited}, all their own"
         );
+    }
+
+    /// Runs this core's share of the runs of chaos.
+    #[inline(never)]
+    fn run_chaos<V: Vendor>(&self, on: &mut On<V>, caps: &V::Caps, core: u32, order: chaos::Order) {
+        let Some(mut recorder) = Recorder::new(self.wishes.stats) else {
+            log::error!("core {core}: no memory for the trace ring");
+            return self.count(false);
+        };
+        let (ok, failed) = chaos::run::<V>(on, caps, core, order, &self.begun, &self.wishes, &mut recorder);
+        self.ok.fetch_add(ok, Ordering::AcqRel);
+        self.failed.fetch_add(failed, Ordering::AcqRel);
+    }
+
+    /// Runs this core's VMs, one after another.
+    #[inline(never)]
+    fn run_tenants<V: Vendor>(&'static self, on: &mut On<V>, caps: &V::Caps, core: u32) {
+        let mut recorder = None;
+        for tenant in self.tenants.iter().filter(|tenant| tenant.core == core) {
+            if recorder.is_none() {
+                recorder = Recorder::new(self.wishes.stats);
+            }
+            let Some(recorder) = &mut recorder else {
+                log::error!("core {core}: no memory for the trace ring");
+                return self.count(false);
+            };
+            self.count(tenant::run::<V>(tenant, on, caps, &self.wishes, recorder));
+        }
     }
 
     /// Shows what was asked for, and of a guest that did not do what it should all that may help.
@@ -172,7 +225,7 @@ impl Suite {
             aftermath::show_dump(who, &ended.last.case, DumpForm::Kvm);
         }
         if self.wishes.trace || !good {
-            recorder.tell(who.core, who.guest.name, V::NAME, &mut |line| log::info!("{line}"));
+            recorder.tell(who.core, who.name, V::NAME, &mut |line| log::info!("{line}"));
         }
     }
 
@@ -212,26 +265,42 @@ impl Suite {
         on: &mut On<V>,
         caps: &V::Caps,
         who: Who,
+        guest: &Guest,
         recorder: &mut Recorder,
     ) -> Result<Ended<V>, VmError> {
-        let budget_us = match who.guest.expect.how {
+        let budget_us = match guest.expect.how {
             How::Budget => SHORT_BUDGET_US,
             _ => self.wishes.budget_us.unwrap_or(BUDGET_US),
         };
-        let at = Gpa::new(u64::from(LOAD_ADDRESS));
-        let mut machine = Machine::<V>::new(caps, who.core as u16, who.guest.image, at, self.wishes.prealloc)?;
+        let build = Build {
+            vm: who.core as u16,
+            ranges: &[(Gpa::new(0), REAL_MODE_RAM)],
+            tsc_khz: None,
+            apic_by_cpu: self.wishes.apic == Apic::Cpu,
+        };
+        let mut machine = Machine::<V>::new(caps, &build)?;
+        machine.load(Gpa::new(u64::from(LOAD_ADDRESS)), guest.image)?;
+        if self.wishes.prealloc {
+            machine.map_all()?;
+        }
         let say = |said: Said<'_>| match (said, self.task) {
             (Said::Guest(line), Task::Bench { .. }) => log::info!("bench: {} {line}", V::NAME),
-            (Said::Guest(line), _) => log::info!("{}@{}| {line}", who.guest.name, who.core),
-            (Said::Narrator(line), _) => log::info!("{}@{}: {line}", who.guest.name, who.core),
+            (Said::Guest(line), _) => log::info!("{}@{}| {line}", who.name, who.core),
+            (Said::Narrator(line), _) => log::info!("{}@{}: {line}", who.name, who.core),
             (Said::Statistics(recorder), _) => {
                 aftermath::show_statistics(who, recorder);
-                recorder.tell(who.core, who.guest.name, V::NAME, &mut |line| log::info!("{line}"));
+                recorder.tell(who.core, who.name, V::NAME, &mut |line| log::info!("{line}"));
             }
         };
-        let budget = time::cycles(budget_us);
-        let ended = machine.run(on, LOAD_ADDRESS, budget, self.wishes.care, recorder, say)?;
-        if let Task::Bench { booted } = self.task {
+        let budget = Some(time::cycles(budget_us));
+        let mut gprs = GprFile::default();
+        gprs.set(Gpr::Rsp, u64::from(LOAD_ADDRESS));
+        let entry = Entry { state: CpuState::real_mode(0, LOAD_ADDRESS), gprs };
+        let launch = Launch { entry: &entry, budget, care: self.wishes.care, terminal: None };
+        let ended = machine.run(on, launch, recorder, say)?;
+        if let Task::Bench { booted } = self.task
+            && self.guests.first().is_some_and(|first| first.name == guest.name)
+        {
             let cycles = ended.entered.wrapping_sub(booted);
             log::info!("bench: {} boot {cycles} {cycles}", V::NAME);
         }

@@ -10,8 +10,9 @@ use super::doctor::{Class, Patient};
 use super::exit::Exit;
 use super::nested::Format;
 use super::permission::MsrAccess;
+use super::resident;
 use super::vmx::{controls::Refused, error::VmFail};
-use crate::base::{CpuState, Event, Gpa, GprFile, Gva, Hpa};
+use crate::base::{ApicMode, CpuState, Event, GprFile, Gva, Hpa, TscRatio};
 
 /// What a vCPU is built from.
 #[derive(Clone, Copy, Debug)]
@@ -24,7 +25,14 @@ pub struct Setup<'a> {
     pub open_ports: &'a [u16],
     /// The PAT that the guest starts with.
     pub pat: u64,
+    /// How fast its TSC runs: other than the host's only where [`Vendor::tsc_scaling`] says that this can be.
+    pub tsc: TscRatio,
+    /// The frame that is mapped at the guest's APIC page, where the CPU is to keep its local APIC.
+    pub apic_access: Option<Hpa>,
 }
+
+/// Words of the page in which a CPU keeps a local APIC: a register is every fourth.
+pub const APIC_WORDS: usize = 1024;
 
 /// Why virtualization did not come on, or a vCPU could not be made or loaded.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -59,6 +67,17 @@ pub struct ControlRegisters {
     pub efer: u64,
 }
 
+/// How linear addresses become guest-physical ones, as far as it can be followed in a few steps.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Translation {
+    /// Paging is off.
+    Off,
+    /// Four-level paging, the root at this CR3.
+    FourLevel(u64),
+    /// Some other way.
+    Other,
+}
+
 /// A field of the vendor's control block, as the entry doctor names it.
 pub type FieldOf<V> = <<V as Vendor>::Case as Patient>::Field;
 
@@ -85,6 +104,14 @@ pub trait Vendor: Sized + 'static {
     fn enable(caps: &Self::Caps) -> Result<Self::Core, Trouble>;
     /// Turns it off.
     fn disable(core: &mut Self::Core);
+    /// Whether nested tables may have pages of 2 MiB.
+    fn large_pages(caps: &Self::Caps) -> bool;
+    /// Whether a guest may execute XSAVES and XRSTORS, if the CPU has them.
+    fn guest_xsaves(caps: &Self::Caps) -> bool;
+    /// Whether a guest's TSC can run faster or slower than the host's.
+    fn tsc_scaling(caps: &Self::Caps) -> bool;
+    /// Whether the CPU can keep guests' local APICs, and deliver their interrupts by itself.
+    fn virtual_apic(caps: &Self::Caps) -> bool;
     /// Builds a control block. The guest's state is set when it is loaded.
     fn create(caps: &Self::Caps, setup: &Setup) -> Result<Self::Vcpu, Trouble>;
     /// Makes the control block current on this core, with the host's state and the guest's resident registers.
@@ -111,8 +138,8 @@ pub trait Vendor: Sized + 'static {
     /// Ends the emulation of an instruction: sets RIP and ends the STI or MOV-SS shadow. Returns whether the guest
     /// single-steps (RFLAGS.TF), so that a #DB is due.
     fn advance(cpu: &mut Loaded<'_, Self>, rip: u64) -> bool;
-    /// Where the instruction at RIP is in guest-physical memory, if the guest's paging is off.
-    fn unpaged_code(cpu: &Loaded<'_, Self>) -> Option<Gpa>;
+    /// The linear address of the instruction at RIP, and how it is translated.
+    fn code(cpu: &Loaded<'_, Self>) -> (u64, Translation);
     /// A number that is the same where the same instruction bytes mean the same: made of CS's attributes and CR0.PE.
     fn code_mode(cpu: &Loaded<'_, Self>) -> u32;
     /// Writes RSP from the register file.
@@ -125,6 +152,33 @@ pub trait Vendor: Sized + 'static {
     fn inject(cpu: &mut Loaded<'_, Self>, event: Event);
     /// Sets the single-step bit in the guest's DR6, before a #DB is injected for it.
     fn set_dr6_single_step(cpu: &mut Loaded<'_, Self>);
+
+    /// RFLAGS.IF.
+    fn interrupts_enabled(cpu: &Loaded<'_, Self>) -> bool;
+    /// Whether an interrupt can be delivered on the next entry: RFLAGS.IF is set, and no instruction before it was STI or MOV SS.
+    fn interruptible(cpu: &Loaded<'_, Self>) -> bool;
+    /// Whether the guest leaves as soon as [`Vendor::interruptible`] holds.
+    fn set_interrupt_window(cpu: &mut Loaded<'_, Self>, wanted: bool);
+    /// Whether no NMI can be delivered on the next entry: one is being handled, or the instruction before was MOV SS.
+    fn nmi_blocked(cpu: &mut Loaded<'_, Self>) -> bool;
+    /// Whether the guest leaves once an NMI can be delivered. Where the CPU can't tell, when to ask again: a TSC of the host.
+    fn set_nmi_window(cpu: &mut Loaded<'_, Self>, wanted: bool) -> Option<u64>;
+    /// The page in which the CPU keeps the guest's local APIC; `None` where it does not. While it does, the functions below are
+    /// called before an entry for whatever has changed in it, and interrupts of the local APIC are not injected.
+    fn apic<'a>(cpu: &'a mut Loaded<'_, Self>) -> Option<&'a mut [u32; APIC_WORDS]>;
+    /// How the guest reaches its local APIC, and whether that is software-enabled. If it is not, the CPU has every access leave the
+    /// guest, and delivers nothing.
+    fn set_apic_mode(cpu: &mut Loaded<'_, Self>, mode: ApicMode, enabled: bool);
+    /// The highest vectors in IRR and ISR; 0: none.
+    fn set_apic_status(cpu: &mut Loaded<'_, Self>, requested: u8, in_service: u8);
+    /// All level-triggered vectors: their EOI leaves the guest.
+    fn set_apic_level(cpu: &mut Loaded<'_, Self>, level: &[u32; 8]);
+    /// Flushes what is cached of the nested tables, after a page was taken out of them.
+    fn flush_nested(cpu: &mut Loaded<'_, Self>);
+    /// An IRET that a nested fault has interrupted has ended blocking by NMI before it returned: it goes on until the IRET is done.
+    fn keep_nmi_blocking(cpu: &mut Loaded<'_, Self>);
+    /// Has the guest leave when the host's TSC reaches `at`; `None`: never. False where the CPU has no timer for that.
+    fn set_timer(cpu: &mut Loaded<'_, Self>, at: Option<u64>) -> bool;
 
     /// All that decides how instructions are read, and RSP into the register file.
     fn state(cpu: &mut Loaded<'_, Self>) -> CpuState;
@@ -140,7 +194,7 @@ pub trait Vendor: Sized + 'static {
     fn pat(cpu: &Loaded<'_, Self>) -> u64;
     /// Sets the guest's PAT.
     fn set_pat(cpu: &mut Loaded<'_, Self>, value: u64);
-    /// What the guest's TSC adds to the host's.
+    /// What the guest's TSC adds to the host's, scaled.
     fn tsc_offset(cpu: &Loaded<'_, Self>) -> u64;
     /// Sets it.
     fn set_tsc_offset(cpu: &mut Loaded<'_, Self>, value: u64);
@@ -148,6 +202,10 @@ pub trait Vendor: Sized + 'static {
     fn xcr0(cpu: &Loaded<'_, Self>) -> u64;
     /// Sets XCR0, to a value that common code has found valid.
     fn set_xcr0(cpu: &mut Loaded<'_, Self>, value: u64);
+    /// IA32_SPEC_CTRL of the guest: the CPU has it while the guest runs, and the host's otherwise.
+    fn spec_ctrl(cpu: &Loaded<'_, Self>) -> u64;
+    /// Sets it, to a value that common code has found valid.
+    fn set_spec_ctrl(cpu: &mut Loaded<'_, Self>, value: u64);
     /// Flushes the guest's own translations, as a change of its CR0 or CR4 does.
     fn flush_guest(cpu: &mut Loaded<'_, Self>);
 
@@ -180,6 +238,7 @@ pub struct On<V: Vendor> {
 impl<V: Vendor> On<V> {
     /// Turns it on.
     pub fn enable(caps: &V::Caps) -> Result<Self, Trouble> {
+        resident::clear_xss();
         Ok(Self { core: V::enable(caps)?, not_send: PhantomData })
     }
 

@@ -69,6 +69,16 @@ pub enum Exit {
     Nmi,
     /// A machine check for the host.
     MachineCheck,
+    /// The guest can take an interrupt now, as `Vendor::set_interrupt_window` asked to be told.
+    InterruptWindow,
+    /// The guest can take an NMI now, or will soon.
+    NmiWindow,
+    /// The guest has written the local APIC's register at this offset of its page; the value is in the page that the CPU keeps.
+    ApicWrite(u16),
+    /// The guest has ended the level-triggered interrupt with this vector.
+    ApicEoi(u8),
+    /// The time of `Vendor::set_timer` has come.
+    Timer,
     /// The guest shut down: a triple fault.
     TripleFault,
     /// The CPU refused to enter the guest.
@@ -111,11 +121,15 @@ pub enum ExitKind {
     TripleFault,
     EntryFailed,
     Other,
+    InterruptWindow,
+    NmiWindow,
+    Timer,
+    Apic,
 }
 
 impl ExitKind {
     /// How many kinds there are.
-    pub const COUNT: usize = 19;
+    pub const COUNT: usize = 23;
 
     /// The names by [`ExitKind`] as number, as logs and guests' headers write them.
     pub const NAMES: [&'static str; Self::COUNT] = [
@@ -138,6 +152,10 @@ impl ExitKind {
         "triple-fault",
         "entry-failed",
         "other",
+        "interrupt-window",
+        "nmi-window",
+        "timer",
+        "apic",
     ];
 }
 
@@ -162,6 +180,10 @@ impl Exit {
             Self::Interrupt => ExitKind::Interrupt,
             Self::Nmi => ExitKind::Nmi,
             Self::MachineCheck => ExitKind::MachineCheck,
+            Self::InterruptWindow => ExitKind::InterruptWindow,
+            Self::NmiWindow => ExitKind::NmiWindow,
+            Self::Timer => ExitKind::Timer,
+            Self::ApicWrite(_) | Self::ApicEoi(_) => ExitKind::Apic,
             Self::TripleFault => ExitKind::TripleFault,
             Self::EntryFailed { .. } => ExitKind::EntryFailed,
             Self::Other { .. } => ExitKind::Other,
@@ -170,7 +192,7 @@ impl Exit {
 }
 
 /// Exits that the host causes.
-const HOST: [ExitKind; 3] = [ExitKind::Interrupt, ExitKind::Nmi, ExitKind::MachineCheck];
+const HOST: [ExitKind; 4] = [ExitKind::Interrupt, ExitKind::Nmi, ExitKind::MachineCheck, ExitKind::Timer];
 
 /// How many exits of each kind a guest has had.
 #[derive(Clone, Default, Debug)]
@@ -230,7 +252,7 @@ mod tests {
 
     #[test]
     fn names_and_kinds_are_of_one_length() {
-        assert_eq!(ExitKind::Other as usize + 1, ExitKind::COUNT);
+        assert_eq!(ExitKind::Apic as usize + 1, ExitKind::COUNT);
         assert_eq!(ExitKind::NAMES[ExitKind::Nested as usize], "nested-fault");
     }
 

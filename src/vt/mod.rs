@@ -19,6 +19,7 @@ pub mod preflight;
 pub mod recorder;
 #[cfg(target_os = "none")]
 mod resident;
+pub mod speculation;
 pub mod stats;
 pub mod svm;
 #[cfg(target_os = "none")]
@@ -28,6 +29,6 @@ pub mod trace;
 pub mod vmx;
 
 #[cfg(target_os = "none")]
-pub use contract::{ControlRegisters, FieldOf, Loaded, On, Setup, Trouble, Vendor};
+pub use contract::{APIC_WORDS, ControlRegisters, FieldOf, Loaded, On, Setup, Translation, Trouble, Vendor};
 #[cfg(test)]
 pub(crate) use permission_tests::permission_tests;

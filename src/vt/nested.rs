@@ -172,6 +172,17 @@ impl<F: Format, M: TableMemory> NestedTable<F, M> {
         Ok(())
     }
 
+    /// Takes the page of 4 KiB at `gpa` out again; false where there is none. What the CPU has cached of it is not flushed.
+    pub fn unmap(&mut self, gpa: Gpa) -> bool {
+        let path = self.path(gpa);
+        let [.., (2, table), (1, entry)] = path.as_slice() else { return false };
+        let mapped = F::is_present(*entry);
+        if mapped {
+            self.memory.write(F::address(*table), index(gpa, 1), 0);
+        }
+        mapped
+    }
+
     /// The page that holds `gpa`, if one is mapped.
     pub fn lookup(&self, gpa: Gpa) -> Option<(Leaf, PageSize)> {
         if gpa.raw() >> 48 != 0 {

@@ -8,6 +8,7 @@ use arrayvec::{ArrayString, ArrayVec};
 use raw_cpuid::{CpuId, CpuIdResult, FeatureInfo};
 use x86::msr;
 
+use super::speculation::Plan;
 use super::svm::caps::SvmCaps;
 use super::vmx::caps::{VmxCaps, secondary};
 use super::vmx::controls::{Controls, Refused};
@@ -177,6 +178,8 @@ pub struct Cpu {
     pub below: Option<ArrayString<12>>,
     /// The features that guests run with.
     pub features: Features,
+    /// What is done about speculation.
+    pub speculation: Plan,
     /// Can it run guests, and with what.
     pub verdict: Result<Capable, Refusal>,
 }
@@ -213,6 +216,7 @@ pub fn examine(probe: &impl Probe) -> Cpu {
         signature: info.map_or((0, 0, 0), |f| (f.family_id(), f.model_id(), f.stepping_id())),
         below,
         features,
+        speculation: Plan::of(probe),
         verdict,
     }
 }
@@ -247,17 +251,19 @@ fn examine_vmx(probe: &impl Probe, rows: &mut Features) -> Result<Capable, Refus
         Feature { name: "I/O and MSR bitmaps", need: Need::Required, present: primary(25) && primary(28) },
         Feature { name: "INVEPT", need: Need::Required, present: caps.invept().is_some() },
         Feature { name: "VPID with INVVPID", need: Need::Used, present: caps.invvpid().is_some() },
-        Feature { name: "EPT 2 MiB pages", need: Need::Unused, present: caps.ept_2m() },
+        Feature { name: "EPT 2 MiB pages", need: Need::Used, present: caps.ept_2m() },
         Feature { name: "EPT 1 GiB pages", need: Need::Unused, present: caps.ept_1g() },
         Feature { name: "EPT accessed and dirty flags", need: Need::Used, present: caps.ept_accessed_dirty() },
         Feature { name: "true controls", need: Need::Used, present: caps.basic >> 55 & 1 != 0 },
-        Feature { name: "virtual NMIs", need: Need::Unused, present: caps.pin >> 37 & 1 != 0 },
+        Feature { name: "virtual NMIs", need: Need::Required, present: caps.pin >> 37 & 1 != 0 },
+        Feature { name: "XSAVES", need: Need::Used, present: caps.has_secondary(secondary::XSAVES) },
         Feature { name: "RDTSCP", need: Need::Used, present: caps.has_secondary(secondary::RDTSCP) },
         Feature { name: "INVPCID", need: Need::Used, present: secondary(12) },
-        Feature { name: "preemption timer", need: Need::Unused, present: caps.pin >> 38 & 1 != 0 },
-        Feature { name: "TPR shadow", need: Need::Unused, present: primary(21) },
-        Feature { name: "APIC-register virtualization", need: Need::Unused, present: secondary(8) },
-        Feature { name: "virtual-interrupt delivery", need: Need::Unused, present: secondary(9) },
+        Feature { name: "preemption timer", need: Need::Used, present: caps.pin >> 38 & 1 != 0 },
+        Feature { name: "TPR shadow", need: Need::Used, present: primary(21) },
+        Feature { name: "APIC-access page", need: Need::Used, present: secondary(0) && secondary(4) },
+        Feature { name: "APIC-register virtualization", need: Need::Used, present: secondary(8) },
+        Feature { name: "virtual-interrupt delivery", need: Need::Used, present: secondary(9) },
         Feature { name: "posted interrupts", need: Need::Unused, present: caps.pin >> 39 & 1 != 0 },
         Feature { name: "page-modification log", need: Need::Unused, present: secondary(17) },
         Feature { name: "TSC scaling", need: Need::Unused, present: secondary(25) },

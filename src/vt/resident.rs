@@ -51,9 +51,10 @@ impl Resident {
         Ok(Self { vector, xcr0: has_xsave.then_some(1), components, dr: [0; 4], tsc_aux: has_rdtscp.then_some(0) })
     }
 
-    /// XCR0 of the guest; 1 where there is no XSAVE.
+    /// XCR0 of the guest, whose vCPU is loaded; 1 where there is no XSAVE. The register itself is asked: see [`Resident::save`].
     pub fn xcr0(&self) -> u64 {
-        self.xcr0.unwrap_or(1)
+        // SAFETY: CR4.OSXSAVE is set where there is XSAVE.
+        if self.xcr0.is_some() { unsafe { xgetbv() } } else { 1 }
     }
 
     /// Sets XCR0, now and for later loads. `value` has been checked against what CPUID offers.
@@ -95,7 +96,9 @@ impl Resident {
         let (d0, d1, d2, d3): (u64, u64, u64, u64);
         // SAFETY: as in `load`; the area is exclusively ours.
         unsafe {
-            if self.xcr0.is_some() {
+            if let Some(xcr0) = &mut self.xcr0 {
+                // What the guest has set last: not every CPU leaves the guest at XSETBV, though it is intercepted (QEMU 7.2).
+                *xcr0 = xgetbv();
                 xsetbv(self.components);
                 asm!("xsave64 [{}]", in(reg) area, in("eax") u32::MAX, in("edx") u32::MAX, options(nostack));
             } else {
@@ -109,6 +112,25 @@ impl Resident {
         }
         self.dr = [d0, d1, d2, d3];
     }
+}
+
+/// Clears IA32_XSS of this core, which guests with XSAVES have in common with the host: no state that firmware enabled is theirs.
+pub fn clear_xss() {
+    const IA32_XSS: u32 = 0xda0;
+    const XSAVES: u32 = 1 << 3;
+    if __cpuid_count(0, 0).eax >= 0xd && __cpuid_count(0xd, 1).eax & XSAVES != 0 {
+        // SAFETY: the hypervisor has no supervisor state of these kinds; 0 is what the register has after reset.
+        unsafe { msr::try_write(IA32_XSS, 0) };
+    }
+}
+
+/// # Safety
+/// CR4.OSXSAVE is set.
+unsafe fn xgetbv() -> u64 {
+    let (low, high): (u32, u32);
+    // SAFETY: the caller's.
+    unsafe { asm!("xgetbv", in("ecx") 0, out("eax") low, out("edx") high, options(nostack, nomem)) };
+    u64::from(high) << 32 | u64::from(low)
 }
 
 /// # Safety

@@ -77,6 +77,14 @@ fn xcr0_combinations() {
         assert_eq!(xcr0_write(0, bad, all, 0), Err(GP), "{bad:#x}");
     }
     assert_eq!(xcr0_write(0, 7, 3, 0), Err(GP));
+    // MPX as a pair, and protection keys, need nothing but x87.
+    let all = 0x2ff;
+    for fine in [0x19, 0x1b, 0x1f, 0x201, 0x203, 0x207, 0x21b, 0x2e7, 0x2ff] {
+        assert_eq!(xcr0_write(0, fine, all, 0), Ok(fine), "{fine:#x}");
+    }
+    for bad in [0x9, 0x11, 0x18, 0x200, 0x20b, 0x2ef, 0x2f7, 0x3ff] {
+        assert_eq!(xcr0_write(0, bad, all, 0), Err(GP), "{bad:#x}");
+    }
 }
 
 #[test]
@@ -161,11 +169,12 @@ proptest! {
     #[test]
     fn xcr0_is_accepted_as_the_manual_says(index in 0u32..2, value in 0u64..0x400, high in 0u64..4, some: u64, cpl in 0u8..4) {
         let value = value | high.saturating_sub(2) << 62;
-        let allowed = [3, 7, 0xe7, some][(some % 4) as usize];
+        let allowed = [3, 7, 0xe7, 0x2ff, some][(some % 5) as usize];
         let bit = |n: u32| value >> n & 1 == 1;
         let trio = [bit(5), bit(6), bit(7)];
         let bad = cpl > 0 || index > 0 || (0..64).any(|n| bit(n) && allowed >> n & 1 == 0) || !bit(0)
             || (bit(2) && !bit(1))
+            || bit(3) != bit(4)
             || (trio.contains(&true) && (trio.contains(&false) || !bit(2)));
         prop_assert_eq!(xcr0_write(index, value, allowed, cpl), if bad { Err(GP) } else { Ok(value) });
     }

@@ -5,6 +5,7 @@
 //! A [`Policy`] is those rows applied to one host, once; after that an answer is an index into a table.
 
 mod allowed;
+mod own;
 mod rows;
 mod xsave;
 
@@ -12,21 +13,34 @@ mod xsave;
 mod tests;
 
 use rows::{NEEDS, ROWS, Row};
-use xsave::Xsave;
+use xsave::{XSAVES, Xsave};
 
 /// EAX, EBX, ECX, EDX.
 pub type Answer = [u32; 4];
 
 const ZERO: Answer = [0; 4];
-/// The highest basic leaf that is offered.
+/// The highest basic leaf that is offered on an Intel CPU: frequencies.
+const BASIC_MAX_INTEL: u32 = 0x16;
+/// And on all others, which do not have those leaves.
 const BASIC_MAX: u32 = 0xd;
+/// The topology leaf, and so the lowest maximum that is offered.
+const TOPOLOGY: u32 = 0xb;
 const EXTENDED: u32 = 0x8000_0000;
 /// The highest extended leaf that is offered.
 const EXTENDED_MAX: u32 = 0x8000_0008;
 const HYPERVISOR: u32 = 0x4000_0000;
+/// The highest leaf of the hypervisor's range: frequencies.
+const HYPERVISOR_MAX: u32 = HYPERVISOR + 0x10;
 /// Leaf 1 ECX.
 const XSAVE: u32 = 1 << 26;
 const OSXSAVE: u32 = 1 << 27;
+/// Leaf 1 EDX.
+const APIC: u32 = 1 << 9;
+/// Leaf 7 ECX.
+const PKU: u32 = 1 << 3;
+const OSPKE: u32 = 1 << 4;
+/// Leaf 7 EDX.
+const ARCH_CAPABILITIES: u32 = 1 << 29;
 /// Linear-address bits without LA57.
 const LINEAR_BITS: u32 = 48;
 
@@ -35,48 +49,74 @@ const LINEAR_BITS: u32 = 48;
 pub struct Dynamic {
     /// Whether the guest has set CR4.OSXSAVE.
     pub cr4_osxsave: bool,
+    /// Whether the guest has set CR4.PKE.
+    pub cr4_pke: bool,
+    /// Whether the guest has disabled its local APIC in IA32_APIC_BASE.
+    pub apic_off: bool,
     /// The guest's XCR0.
     pub xcr0: u64,
-    /// The vCPU's number; its low byte is the initial APIC ID.
+    /// The vCPU's number: its x2APIC ID, whose low byte is the initial APIC ID.
     pub apic_id: u32,
+}
+
+/// How fast the guest's clocks run.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Clock {
+    /// The frequency of the guest's time-stamp counter in kHz; the timer of its local APIC has the same input clock.
+    /// 0 where it is not known: then no leaf tells a frequency.
+    pub tsc_khz: u32,
+}
+
+/// What a policy depends on besides the host's CPUID.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Terms {
+    /// What leaf 0x4000_0001 EAX tells the guest: 1 to use VMCALL, 2 to use VMMCALL.
+    pub hypercall: u32,
+    /// The guest's clocks.
+    pub clock: Clock,
+    /// Whether the vendor's control structure lets a guest execute XSAVES and XRSTORS.
+    pub xsaves: bool,
+    /// The host's IA32_ARCH_CAPABILITIES, or 0 where its CPUID does not have it.
+    pub arch_capabilities: u64,
 }
 
 /// The answers for one VM.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Policy {
-    basic: [Answer; 16],
+    basic: [Answer; BASIC_MAX_INTEL as usize + 1],
     extended: [Answer; 16],
-    hypervisor: [Answer; 2],
+    hypervisor: [Answer; 17],
     /// Leaf 4 by subleaf.
     caches: [Answer; 8],
     /// Leaf 7 by subleaf.
     features: [Answer; 2],
     xsave: Xsave,
+    clock: Clock,
+    /// The host's; see [`Policy::arch_capabilities`].
+    arch_capabilities: u64,
 }
 
 impl Policy {
-    /// The policy on a host whose CPUID is `host(leaf, subleaf)`. `hypercall` is what leaf 0x4000_0001 EAX tells the
-    /// guest: 1 to use VMCALL, 2 to use VMMCALL.
-    pub fn new(host: impl Fn(u32, u32) -> Answer, hypercall: u32) -> Self {
+    /// The policy on a host whose CPUID is `host(leaf, subleaf)`.
+    pub fn new(host: impl Fn(u32, u32) -> Answer, terms: &Terms) -> Self {
         let max = Maxima::of(&host);
         let mut policy = Self {
-            basic: [ZERO; 16],
+            basic: [ZERO; _],
             extended: [ZERO; 16],
-            hypervisor: [
-                [
-                    HYPERVISOR + 1,
-                    u32::from_le_bytes(*b"hvhv"),
-                    u32::from_le_bytes(*b"hvhv"),
-                    u32::from_le_bytes(*b"hvhv"),
-                ],
-                [hypercall, 0, 0, 0],
-            ],
+            hypervisor: own::hypervisor(terms),
             caches: [ZERO; 8],
             features: [ZERO; 2],
             xsave: Xsave::default(),
+            clock: terms.clock,
+            arch_capabilities: terms.arch_capabilities,
         };
         for row in ROWS {
             policy.apply(row, &host, &max);
+        }
+        if !terms.xsaves
+            && let Some([eax, ..]) = policy.slot(0xd, 1)
+        {
+            *eax &= !XSAVES;
         }
         let xsave = policy.leaf1()[2] & XSAVE != 0 && max.basic >= 0xd;
         policy.xsave.settle(if xsave { host(0xd, 0)[0] } else { 0 });
@@ -96,10 +136,17 @@ impl Policy {
             1 => {
                 let [eax, ebx, ecx, edx] = self.leaf1();
                 let os = if dynamic.cr4_osxsave && ecx & XSAVE != 0 { OSXSAVE } else { 0 };
-                [eax, ebx | dynamic.apic_id << 24, ecx | os, edx]
+                // SDM 3A "Detecting the Presence of the Local APIC": the flag goes with the APIC.
+                let apic = if dynamic.apic_off { APIC } else { 0 };
+                [eax, ebx | dynamic.apic_id << 24, ecx | os, edx & !apic]
             }
             4 => at(&self.caches, subleaf),
-            7 => at(&self.features, subleaf),
+            7 => {
+                let [eax, ebx, ecx, edx] = at(&self.features, subleaf);
+                let os = if dynamic.cr4_pke && subleaf == 0 && ecx & PKU != 0 { OSPKE } else { 0 };
+                [eax, ebx, ecx | os, edx]
+            }
+            TOPOLOGY => own::topology(subleaf, dynamic.apic_id),
             0xd => self.xsave.lookup(subleaf, dynamic.xcr0),
             0..HYPERVISOR => at(&self.basic, leaf),
             HYPERVISOR..EXTENDED => at(&self.hypervisor, leaf - HYPERVISOR),
@@ -152,10 +199,17 @@ impl Policy {
         }
     }
 
-    /// Lowers the maxima to what is offered, and the linear-address width to what is left without LA57.
+    /// Sets the maxima to what is offered, and the linear-address width to what is left without LA57.
+    ///
+    /// A basic maximum can be higher than the host's: the leaves in between that the host lacks are zeros.
     fn settle_limits(&mut self) {
+        self.basic[6] = own::POWER;
+        let intel = self.is_intel();
+        if intel {
+            [self.basic[0x15], self.basic[0x16]] = own::frequencies(self.clock);
+        }
         let [basic, ..] = &mut self.basic[0];
-        *basic = (*basic).min(BASIC_MAX);
+        *basic = if intel { BASIC_MAX_INTEL } else { (*basic).clamp(TOPOLOGY, BASIC_MAX) };
         let [subleaves, ..] = &mut self.features[0];
         *subleaves = (*subleaves).min(1);
         let [extended, ..] = &mut self.extended[0];

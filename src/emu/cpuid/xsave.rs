@@ -7,12 +7,19 @@ use super::{Answer, ZERO};
 pub(super) const LEGACY: u64 = 0b11;
 /// The upper halves of the YMM registers.
 pub(super) const AVX: u64 = 1 << 2;
+/// MPX's bound registers and their configuration: offered together or not at all.
+const MPX: u64 = 0b11 << 3;
 /// Opmask, ZMM_Hi256 and Hi16_ZMM: offered together or not at all.
 pub(super) const AVX512: u64 = 0b111 << 5;
+/// The rights of the protection keys.
+pub(super) const PKRU: u64 = 1 << 9;
 /// The legacy region (512 bytes) and the XSAVE header (64 bytes).
 const BASE_SIZE: u32 = 512 + 64;
 /// Subleaf 1 EAX.
 const XSAVEC: u32 = 1 << 1;
+pub(super) const XSAVES: u32 = 1 << 3;
+/// Components up to PKRU.
+const COMPONENTS: usize = 10;
 
 /// The sizes of an XSAVE area for one value of XCR0, in bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
@@ -25,14 +32,7 @@ struct Sizes {
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub(super) struct Xsave {
     allowed: u64,
-    subleaves: [Answer; 8],
-    /// By [`combination`].
-    sizes: [Sizes; 4],
-}
-
-/// Which of the offered extended states `xcr0` enables: bit 0 is AVX, bit 1 AVX-512.
-const fn combination(xcr0: u64) -> usize {
-    (xcr0 >> 2 & 1 | (xcr0 >> 5 & 1) << 1) as usize
+    subleaves: [Answer; COMPONENTS],
 }
 
 impl Xsave {
@@ -48,11 +48,10 @@ impl Xsave {
     #[inline]
     pub fn lookup(&self, subleaf: u32, xcr0: u64) -> Answer {
         let [eax, ebx, ecx, edx] = self.subleaves.get(subleaf as usize).copied().unwrap_or(ZERO);
-        let sizes = self.sizes.get(combination(xcr0)).copied().unwrap_or_default();
         match subleaf {
-            0 => [eax, sizes.standard, ecx, edx],
-            // Zero where XSAVEC is not offered; there is no XSAVES and so no IA32_XSS to add.
-            1 if eax & XSAVEC != 0 => [eax, sizes.compacted, ecx, edx],
+            0 if self.allowed != 0 => [eax, self.measure(xcr0).standard, ecx, edx],
+            // Zero without a compacted format. IA32_XSS is always 0 and adds nothing.
+            1 if eax & (XSAVEC | XSAVES) != 0 => [eax, self.measure(xcr0).compacted, ecx, edx],
             _ => [eax, ebx, ecx, edx],
         }
     }
@@ -69,14 +68,20 @@ impl Xsave {
                 *subleaf = ZERO;
             }
         }
-        self.sizes = [0, AVX, AVX512, AVX | AVX512].map(|xcr0| self.measure(xcr0 & self.allowed));
         let largest = self.measure(self.allowed).standard;
         self.subleaves[0] = [self.allowed as u32, 0, largest, 0];
+    }
+
+    /// Whether XSAVES is offered.
+    pub const fn has_xsaves(&self) -> bool {
+        let [_, [eax, ..], ..] = self.subleaves;
+        eax & XSAVES != 0
     }
 
     /// SDM 1 "Standard Form of XSAVE Area"/"Compacted Form of XSAVE Area".
     fn measure(&self, xcr0: u64) -> Sizes {
         let mut sizes = Sizes { standard: BASE_SIZE, compacted: BASE_SIZE };
+        let xcr0 = xcr0 & self.allowed;
         let enabled = self.subleaves.iter().enumerate().skip(2).filter(|(bit, _)| xcr0 >> bit & 1 != 0);
         for (_, &[size, offset, flags, _]) in enabled {
             sizes.standard = sizes.standard.max(offset.saturating_add(size));
@@ -87,15 +92,13 @@ impl Xsave {
     }
 }
 
-/// What of the host's XCR0 bits is offered: a set that XSETBV could enable as a whole.
+/// What of the host's XCR0 bits is offered: a set that XSETBV could enable as a whole (SDM 2C "XSETBV—Set Extended
+/// Control Register"). AMX's bits 17 and 18 are not: Linux and others enable that state by IA32_XFD only.
 const fn offered(host: u64) -> u64 {
     if host & LEGACY != LEGACY {
-        0
-    } else if host & AVX == 0 {
-        LEGACY
-    } else if host & AVX512 != AVX512 {
-        LEGACY | AVX
-    } else {
-        LEGACY | AVX | AVX512
+        return 0;
     }
+    let avx512 = if host & AVX != 0 && host & AVX512 == AVX512 { AVX512 } else { 0 };
+    let mpx = if host & MPX == MPX { MPX } else { 0 };
+    LEGACY | host & (AVX | PKRU) | avx512 | mpx
 }

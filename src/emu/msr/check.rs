@@ -57,9 +57,9 @@ const fn memory_types(value: u64) -> bool {
         && memory_type(h)
 }
 
-/// Whether all eight entries are memory types (SDM 3A "IA32_PAT MSR"): 0, 1, 4 to 7. A byte may have no bit above bit 2, and
-/// bit 1 only together with bit 2.
+/// Whether all eight entries are memory types (SDM 3A "IA32_PAT MSR"): 0, 1, 4 to 7. A byte may have no bit above bit
+/// 2, and bit 1 only together with bit 2.
 #[inline]
 pub(super) const fn pat(value: u64) -> bool {
-    value & 0xf8f8_f8f8_f8f8_f8f8 == 0 && (value & 0x0202_0202_0202_0202) << 1 & !value == 0
+    (value << 1 & 0x0404_0404_0404_0404 | value) & !0xf8f8_f8f8_f8f8_f8f8 == value
 }

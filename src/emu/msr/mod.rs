@@ -1,9 +1,11 @@
 //! What RDMSR and WRMSR do for a guest (SDM 4 "Model-Specific Registers", APM 2 "MSR Cross-Reference").
 //!
-//! `table` says what each MSR is; what it does not name is #GP, as on a CPU without that MSR. One table for both vendors: a
-//! few AMD registers read as data on Intel too, where no guest looks for them.
+//! `table` says what each MSR is; what it does not name is #GP, as on a CPU without that MSR, and so is what the
+//! guest's CPUID does not offer. One table for both vendors: a few AMD registers read as data on Intel too, where no
+//! guest looks for them.
 
 mod check;
+mod offer;
 mod table;
 
 #[cfg(test)]
@@ -12,11 +14,19 @@ mod tests;
 pub use table::OPEN;
 
 use crate::base::cpu::efer;
+use crate::emu::cpuid::Policy;
+use offer::Offer;
 use table::{Accept, Kind, SLOTS, TABLE, find};
 
 const EFER: u32 = 0xc000_0080;
 const PAT: u32 = 0x277;
 const TSC: u32 = 0x10;
+const APIC_BASE: u32 = 0x1b;
+const SPEC_CTRL: u32 = 0x48;
+const TSC_DEADLINE: u32 = 0x6e0;
+/// The registers of a local APIC in x2APIC mode (SDM 3A "x2APIC Register Address Space").
+const X2APIC: u32 = 0x800;
+const X2APIC_COUNT: u32 = 0x100;
 
 /// What a guest's RDMSR gives.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -29,6 +39,17 @@ pub enum Read {
     Efer,
     /// The guest's IA32_PAT, from the control structure.
     Pat,
+    /// What the guest's local APIC in x2APIC mode has at this MSR, 0x800 to 0x8ff. #GP, where the APIC is not in that mode or has
+    /// no such register.
+    Apic,
+    /// The guest's IA32_APIC_BASE.
+    ApicBase,
+    /// The guest's IA32_TSC_DEADLINE.
+    TscDeadline,
+    /// The guest's IA32_TSC_ADJUST.
+    TscAdjust,
+    /// The guest's IA32_SPEC_CTRL.
+    SpecCtrl,
     /// #GP(0).
     Gp,
 }
@@ -44,6 +65,21 @@ pub enum Write {
     SetPat(u64),
     /// Make the guest's time-stamp counter go on from this value.
     SetTsc(u64),
+    /// Write the value to this MSR of the guest's local APIC; as for [`Read::Apic`].
+    Apic,
+    /// Set the guest's IA32_APIC_BASE to this value, which has no reserved bit set. Whether the APIC may go from its
+    /// mode to the one asked for is left to the APIC.
+    SetApicBase(u64),
+    /// Set the guest's IA32_TSC_DEADLINE.
+    SetTscDeadline(u64),
+    /// Set the guest's IA32_TSC_ADJUST, and move its time-stamp counter by as much as that changes.
+    SetTscAdjust(u64),
+    /// Set the guest's IA32_SPEC_CTRL to this checked value.
+    SetSpecCtrl(u64),
+    /// Carry out this checked command of IA32_PRED_CMD: 1, an indirect branch prediction barrier.
+    PredCmd(u64),
+    /// Flush the L1 data cache.
+    FlushCmd,
     /// #GP(0).
     Gp,
 }
@@ -62,20 +98,15 @@ pub struct Rules {
 /// The MSRs of one vCPU that are only data, and a count of those that are nothing.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Msrs {
+    offer: Offer,
     data: [u64; SLOTS],
     unknown: u64,
     last_unknown: u32,
 }
 
-impl Default for Msrs {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 impl Msrs {
-    /// The values as firmware leaves them.
-    pub fn new() -> Self {
+    /// The values as firmware leaves them, of the MSRs that go with this CPUID.
+    pub fn new(policy: &Policy) -> Self {
         let mut data = [0; SLOTS];
         for row in TABLE {
             if let Kind::Data { slot, reset, .. } = row.kind {
@@ -84,16 +115,21 @@ impl Msrs {
                 }
             }
         }
-        Self { data, unknown: 0, last_unknown: 0 }
+        Self { offer: Offer::of(policy), data, unknown: 0, last_unknown: 0 }
     }
 
     /// RDMSR of `msr`.
     #[inline]
     pub fn read(&mut self, msr: u32) -> Read {
+        if msr.wrapping_sub(X2APIC) < X2APIC_COUNT {
+            return Read::Apic;
+        }
         match msr {
+            TSC_DEADLINE => Read::TscDeadline,
             EFER => Read::Efer,
             PAT => Read::Pat,
             TSC => Read::Tsc,
+            SPEC_CTRL if self.offer.spec_ctrl != 0 => Read::SpecCtrl,
             _ => self.read_other(msr),
         }
     }
@@ -101,11 +137,22 @@ impl Msrs {
     /// WRMSR of `value` to `msr`.
     #[inline]
     pub fn write(&mut self, msr: u32, value: u64, rules: &Rules) -> Write {
+        if msr.wrapping_sub(X2APIC) < X2APIC_COUNT {
+            return Write::Apic;
+        }
         match msr {
+            TSC_DEADLINE => Write::SetTscDeadline(value),
             EFER => write_efer(value, rules),
             PAT if check::pat(value) => Write::SetPat(value),
             PAT => Write::Gp,
             TSC => Write::SetTsc(value),
+            SPEC_CTRL if self.offer.spec_ctrl != 0 => {
+                if value & !self.offer.spec_ctrl == 0 {
+                    Write::SetSpecCtrl(value)
+                } else {
+                    Write::Gp
+                }
+            }
             _ => self.write_other(msr, value),
         }
     }
@@ -127,11 +174,15 @@ impl Msrs {
     }
 
     fn read_other(&mut self, msr: u32) -> Read {
+        if msr == APIC_BASE {
+            return Read::ApicBase;
+        }
         match find(msr) {
+            Some((Kind::Optional(which), _)) if self.offer.has(which) => self.offer.read(which),
             Some((Kind::Fixed { value, .. }, _)) => Read::Value(value),
             Some((Kind::Data { slot, .. }, at)) => self.data.get(slot + at).map_or(Read::Gp, |v| Read::Value(*v)),
             Some((Kind::Ignored, _)) => Read::Gp,
-            Some((Kind::Open, _)) | None => {
+            Some((Kind::Open | Kind::Optional(_), _)) | None => {
                 self.count(msr);
                 Read::Gp
             }
@@ -139,8 +190,11 @@ impl Msrs {
     }
 
     fn write_other(&mut self, msr: u32, value: u64) -> Write {
+        if msr == APIC_BASE {
+            return if value & !self.offer.apic_base == 0 { Write::SetApicBase(value) } else { Write::Gp };
+        }
         match find(msr) {
-            Some((Kind::Fixed { accept: Accept::Same, value: now }, _)) if value == now => Write::Done,
+            Some((Kind::Optional(which), _)) if self.offer.has(which) => self.offer.write(which, value),
             Some((Kind::Fixed { accept: Accept::Zero, .. }, _)) if value == 0 => Write::Done,
             Some((Kind::Fixed { .. }, _)) => Write::Gp,
             Some((Kind::Ignored, _)) => Write::Done,
@@ -150,7 +204,7 @@ impl Msrs {
                 *now = value;
                 Write::Done
             }
-            Some((Kind::Open, _)) | None => {
+            Some((Kind::Open | Kind::Optional(_), _)) | None => {
                 self.count(msr);
                 Write::Gp
             }

@@ -22,8 +22,8 @@ fn nothing_gives_the_defaults() {
 
 #[test]
 fn everything_at_once() {
-    let line =
-        "/boot/hv.elf guest=hello,cpuid  log=trace prealloc budget=250 cores=2 end=qemu selftest=stack bench help";
+    let line = "/boot/hv.elf guest=hello,cpuid  log=trace prealloc budget=250 cores=2 end=qemu selftest=stack \
+                flush=always bench help";
     let options = good(line);
     assert_eq!(options.guests.names().collect::<Vec<_>>(), ["hello", "cpuid"]);
     let expected = Options {
@@ -34,6 +34,7 @@ fn everything_at_once() {
         cores: NonZeroU32::new(2),
         end: Mode::Qemu,
         selftest: Some(SelfTest::Stack),
+        flush: L1dFlush::Always,
         bench: true,
         help: true,
         ..Options::DEFAULT
@@ -61,6 +62,14 @@ fn help_fits_a_text_screen() {
 }
 
 #[test]
+fn runs_have_a_seed_and_a_first_number() {
+    assert_eq!(good("chaos=500").chaos, Some([500, 1, 0]));
+    assert_eq!(good("chaos=1,7,499").chaos, Some([1, 7, 499]));
+    assert_eq!(bad("chaos=0"), "option 'chaos' can't be '0': chaos=<runs>[,<seed>[,<first>]]");
+    assert_eq!(bad("chaos=1,,2"), "option 'chaos' can't be '1,,2': chaos=<runs>[,<seed>[,<first>]]");
+}
+
+#[test]
 fn mistakes_are_told_in_one_sentence() {
     let cases = [
         ("geust=a", "unknown option 'geust' on the command line: did you mean 'guest'?"),
@@ -72,6 +81,7 @@ fn mistakes_are_told_in_one_sentence() {
         ("log=", "option 'log' needs a value: log=error|warn|info|debug|trace"),
         ("log=loud", "option 'log' can't be 'loud': log=error|warn|info|debug|trace"),
         ("cores=0", "option 'cores' can't be '0': cores=<number>"),
+        ("flush=sometimes", "option 'flush' can't be 'sometimes': flush=auto|always|never"),
         ("cores=+2", "option 'cores' can't be '+2': cores=<number>"),
         ("budget=99999999999", "option 'budget' can't be '99999999999': budget=<milliseconds>"),
         ("guest=a,,b", "option 'guest' can't be 'a,,b': guest=<name>[,<name>...]|list"),

@@ -122,6 +122,8 @@ impl How {
             | (Self::TripleFault, StopReason::TripleFault)
             | (Self::Budget, StopReason::Budget)
             | (Self::NotEmulated, StopReason::NotEmulated { .. })
+            | (Self::PowerOff, StopReason::PowerOff)
+            | (Self::Reset, StopReason::Reset(_))
             | (Self::Stuck, StopReason::Stuck { .. }) => true,
             (Self::Exit(expected), StopReason::Exit(value)) => expected == value,
             _ => false,
@@ -138,6 +140,8 @@ impl fmt::Display for How {
             Self::Budget => f.write_str("budget used up"),
             Self::NotEmulated => f.write_str("instruction not emulated"),
             Self::Stuck => f.write_str("identical exits without progress"),
+            Self::PowerOff => f.write_str("power-off"),
+            Self::Reset => f.write_str("reset"),
         }
     }
 }
@@ -156,6 +160,9 @@ impl fmt::Display for Stopped {
             StopReason::Unhandled { name, number } => write!(f, "unhandled exit {name} ({number:#x})"),
             StopReason::EntryFailed { what, code } => write!(f, "failed entry, {what} ({code:#x})"),
             StopReason::Stuck { .. } => How::Stuck.fmt(f),
+            StopReason::PowerOff => How::PowerOff.fmt(f),
+            StopReason::Reset(_) => How::Reset.fmt(f),
+            StopReason::Quit => f.write_str("ended from the console"),
             StopReason::OutOfMemory => f.write_str("out of memory"),
         }
     }

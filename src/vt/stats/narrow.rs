@@ -120,6 +120,6 @@ mod tests {
         assert_eq!(told(&hlt).to_string(), "hlt at 0x7c03");
         let msr = Record { info: 0x10, kind: ExitKind::MsrRead as u16, ..hlt };
         assert_eq!(told(&msr).to_string(), "msr-read at 0x7c03: MSR 0x10");
-        assert_eq!((kind_name(2), kind_name(19), kind_name(u16::MAX)), ("port", "unknown", "unknown"));
+        assert_eq!((kind_name(2), kind_name(23), kind_name(u16::MAX)), ("port", "unknown", "unknown"));
     }
 }

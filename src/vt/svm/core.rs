@@ -7,6 +7,7 @@ use crate::hw::msr;
 use crate::mem::frames::{self, Frames};
 use crate::mem::owner::Owner;
 use crate::vt::contract::Trouble;
+use crate::vt::speculation::CoreGuard;
 use crate::vt::tags::TagPool;
 
 /// IA32_EFER.
@@ -22,6 +23,7 @@ pub struct SvmCore {
     pub(super) host_vmcb: Frames,
     pub(super) caps: SvmCaps,
     pub(super) asids: TagPool,
+    pub(super) guard: CoreGuard,
 }
 
 impl SvmCore {
@@ -33,6 +35,7 @@ impl SvmCore {
             Ok(f)
         };
         let (save_area, host_vmcb) = (frame()?, frame()?);
+        let guard = CoreGuard::new()?;
         // SAFETY: the preflight found SVM in CPUID and VM_CR.SVMDIS clear; SVME changes nothing else, and the save area
         // is a frame of ours that nobody else uses.
         unsafe {
@@ -41,7 +44,8 @@ impl SvmCore {
             }
             msr::write(VM_HSAVE_PA, save_area.hpa().raw());
         }
-        Ok(Self { _save_area: save_area, host_vmcb, caps: *caps, asids: TagPool::new(caps.asids.saturating_sub(1)) })
+        let asids = TagPool::new(caps.asids.saturating_sub(1));
+        Ok(Self { _save_area: save_area, host_vmcb, caps: *caps, asids, guard })
     }
 
     /// Disables SVM.

@@ -14,9 +14,11 @@ mod code {
     pub const EXCEPTION_LAST: u64 = 0x5f;
     pub const INTR: u64 = 0x60;
     pub const NMI: u64 = 0x61;
+    pub const VINTR: u64 = 0x64;
     pub const CR0_SELECTIVE_WRITE: u64 = 0x65;
     pub const RDPMC: u64 = 0x6f;
     pub const CPUID: u64 = 0x72;
+    pub const IRET: u64 = 0x74;
     pub const INVD: u64 = 0x76;
     pub const HLT: u64 = 0x78;
     pub const INVLPGA: u64 = 0x7a;
@@ -58,6 +60,8 @@ pub fn decode(c: &Control) -> Exit {
         code::NESTED_FAULT => nested(c.exit_info_1, Gpa::new(c.exit_info_2)),
         code::INTR => Exit::Interrupt,
         code::NMI => Exit::Nmi,
+        code::VINTR => Exit::InterruptWindow,
+        code::IRET => Exit::NmiWindow,
         code::MACHINE_CHECK => Exit::MachineCheck,
         code::EXCEPTION..=code::EXCEPTION_LAST => exception(c),
         code::CR_READ..=code::CR_WRITE_LAST | code::CR0_SELECTIVE_WRITE => Exit::ControlRegister,
@@ -93,18 +97,17 @@ fn exception(c: &Control) -> Exit {
 fn port(info: u64) -> Exit {
     const IN: u64 = 1 << 0;
     const STRING: u64 = 1 << 2;
-    const SIZE_8: u64 = 1 << 4;
-    const SIZE_16: u64 = 1 << 5;
+    /// By the three bits of the size, of which one is set.
+    const SIZE: [Width; 8] = {
+        let mut size = [Width::B4; 8];
+        size[1] = Width::B1;
+        size[2] = Width::B2;
+        size
+    };
     if info & STRING != 0 {
         return Exit::PortString;
     }
-    let width = if info & SIZE_8 != 0 {
-        Width::B1
-    } else if info & SIZE_16 != 0 {
-        Width::B2
-    } else {
-        Width::B4
-    };
+    let width = SIZE[(info >> 4 & 7) as usize];
     let access = PortExit { port: (info >> 16) as u16, width };
     if info & IN != 0 { Exit::PortIn(access) } else { Exit::PortOut(access) }
 }

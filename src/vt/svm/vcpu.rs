@@ -10,20 +10,25 @@ use super::exit;
 use super::msr_map::MsrMap;
 use super::state::{self, F};
 use super::vmcb::{Clean, V_INTR_MASKING, Vmcb, misc1, misc2, misc3, tlb};
-use crate::base::GprFile;
+use crate::base::{GprFile, TscRatio};
 use crate::hw::host::host_state;
+use crate::hw::msr;
 use crate::mem::frames::Frames;
 use crate::vt::contract::{Setup, Trouble};
 use crate::vt::doctor::{Field, State};
 use crate::vt::exit::INTERCEPTED_EXCEPTIONS;
 use crate::vt::maps;
 use crate::vt::resident::Resident;
+use crate::vt::speculation::Guard;
 use crate::vt::tags::{Flush, Tag};
 
 /// CR0's selective intercept covers its writes; all of CR4 and CR8 is decided in common code.
 const CR_WRITES: u32 = 1 << (16 + 4) | 1 << (16 + 8);
 /// The guest must not see the CR4 bits that the host keeps set for itself, nor V_TPR in CR8.
 const CR_READS: u32 = 1 << 4 | 1 << 8;
+
+/// The MSR of the TSC ratio.
+const TSC_RATIO: u32 = 0xc000_0104;
 
 /// Offset of the state save area in a VMCB.
 const SAVE_AREA: usize = core::mem::offset_of!(Vmcb, save);
@@ -32,10 +37,22 @@ const SAVE_AREA: usize = core::mem::offset_of!(Vmcb, save);
 /// be uncached for the guest, or the guest sees what was in memory before the host's writes left the cache.
 const WRITE_BACK_PAT: u64 = 0x0606_0606_0606_0606;
 
+/// How far the guest's handling of an NMI is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum NmiHandling {
+    /// None is handled.
+    No,
+    /// Its handler runs.
+    Handler,
+    /// Its IRET, at this RIP, is about to be executed.
+    Iret(u64),
+}
+
 /// A vCPU.
 pub struct SvmVcpu {
     pub(super) gprs: GprFile,
     pub(super) resident: Resident,
+    pub(super) guard: Guard,
     pub(super) caps: SvmCaps,
     /// CR4 as the guest sees it: without what the host keeps set.
     pub(super) guest_cr4: u64,
@@ -45,8 +62,11 @@ pub struct SvmVcpu {
     pub(super) guest_cr0_cache: u64,
     /// The PAT as the guest sees it.
     pub(super) guest_pat: u64,
+    /// An NMI is being handled. SVM does not block others by itself: IRET is intercepted until then.
+    pub(super) nmi: NmiHandling,
     /// EVENTINJ of the last injection: after an entry the VMCB does not have it any more.
     pub(super) injected: u64,
+    tsc: TscRatio,
     /// HPA of the VMCB that holds the core's VMSAVE state, set by `load`.
     pub(super) host: u64,
     /// Where `frame` is in the direct map: asked for several times an exit.
@@ -72,12 +92,15 @@ impl SvmVcpu {
         let mut vcpu = Self {
             gprs: GprFile::default(),
             resident: Resident::new()?,
+            guard: Guard::of_new_vcpu(),
             caps: *caps,
             guest_cr4: 0,
             guest_efer: 0,
             guest_cr0_cache: 0,
             guest_pat: setup.pat,
+            nmi: NmiHandling::No,
             injected: 0,
+            tsc: setup.tsc,
             host: 0,
             vmcb: frame.ptr().cast(),
             vmcb_hpa: frame.hpa().raw(),
@@ -174,6 +197,24 @@ impl SvmVcpu {
         field.write(bytes, value);
     }
 
+    /// Sets or clears an intercept of the first word of miscellaneous ones.
+    pub(super) fn set_intercept(&mut self, bit: u32, set: bool) {
+        let control = &mut self.vmcb_mut().control;
+        let wanted = if set { control.intercept_misc1 | bit } else { control.intercept_misc1 & !bit };
+        if wanted != control.intercept_misc1 {
+            control.intercept_misc1 = wanted;
+            control.clean.remove(Clean::INTERCEPTS);
+        }
+    }
+
+    /// How fast the TSC of guests runs on this core (APM 2 "TSC Ratio MSR").
+    fn set_ratio(&self, ratio: TscRatio) {
+        if self.tsc != TscRatio::ONE {
+            // SAFETY: CPUID has the MSR (a ratio that is not one is only given then); it changes what guests read, nothing else.
+            unsafe { msr::write(TSC_RATIO, ratio.bits()) };
+        }
+    }
+
     /// HPA of the VMCB.
     #[inline(always)]
     pub(super) fn vmcb_hpa(&self) -> u64 {
@@ -197,6 +238,8 @@ impl SvmVcpu {
         c.clean = Clean::empty();
         self.host = core.host_vmcb.hpa().raw();
         self.resident.load();
+        self.set_ratio(self.tsc);
+        self.guard.load(&mut core.guard);
         // SAFETY: SVM is on (the core proves it), and the frame is one of ours. VMSAVE writes state only.
         unsafe { asm!("vmsave rax", in("rax") self.host, options(nostack)) }
     }
@@ -204,5 +247,6 @@ impl SvmVcpu {
     /// Takes it off this core.
     pub fn unload(&mut self) {
         self.resident.save();
+        self.set_ratio(TscRatio::ONE);
     }
 }

@@ -10,13 +10,13 @@ use super::core::SvmCore;
 use super::mistakes;
 use super::npt::Npt;
 use super::state::F;
-use super::vcpu::SvmVcpu;
-use super::vmcb::{Clean, VmcbSegment, tlb};
+use super::vcpu::{NmiHandling, SvmVcpu};
+use super::vmcb::{Clean, V_IRQ, VmcbSegment, misc1, tlb};
 use super::{exit, run};
 use crate::base::cpu::{cr0, cr4, efer, rflags};
-use crate::base::{CpuState, DescriptorTable, Event, Gpa, Gpr, GprFile, Gva, Hpa, SegmentRegister};
-use crate::hw::irq;
-use crate::vt::contract::{ControlRegisters, Loaded, Setup, Trouble, Vendor};
+use crate::base::{ApicMode, CpuState, DescriptorTable, Event, EventKind, Gpr, GprFile, Gva, Hpa, SegmentRegister};
+use crate::hw::{irq, time};
+use crate::vt::contract::{APIC_WORDS, ControlRegisters, Loaded, Setup, Translation, Trouble, Vendor};
 use crate::vt::doctor::Class;
 use crate::vt::doctor::mistake::{Mistake, Misuse, Scene};
 use crate::vt::exit::Exit;
@@ -24,8 +24,13 @@ use crate::vt::exit::Exit;
 /// AMD-V.
 pub struct Svm;
 
+/// The L attribute of a segment in the VMCB.
+const ATTRIB_LONG: u16 = 1 << 9;
 /// Reads and writes of CR0 in `intercept_cr`.
 const CR0_ACCESSES: u32 = 1 << 16 | 1;
+
+/// After how many microseconds a guest that could not take an NMI is asked again.
+const NMI_PATIENCE_US: u64 = 2;
 
 type Cpu<'a> = Loaded<'a, Svm>;
 
@@ -47,6 +52,25 @@ impl Vendor for Svm {
         core.off();
     }
 
+    fn large_pages(_: &SvmCaps) -> bool {
+        // Nested tables are those of long mode.
+        true
+    }
+
+    fn guest_xsaves(_: &SvmCaps) -> bool {
+        // Nothing intercepts them.
+        true
+    }
+
+    fn virtual_apic(_: &SvmCaps) -> bool {
+        // AVIC is not used.
+        false
+    }
+
+    fn tsc_scaling(caps: &SvmCaps) -> bool {
+        caps.tsc_scaling()
+    }
+
     fn create(caps: &SvmCaps, setup: &Setup) -> Result<SvmVcpu, Trouble> {
         SvmVcpu::new(caps, setup)
     }
@@ -65,10 +89,11 @@ impl Vendor for Svm {
         let vcpu = &mut *cpu.vcpu;
         let rax = vcpu.gprs.get(Gpr::Rax);
         vcpu.vmcb_mut().save.rax = rax;
-        // SAFETY: `Loaded` proves that SVM is on and that `load` filled the host's VMCB on this core; the VMCB is
-        // complete since `new`; the registers are exclusively borrowed; the VM's tables map its own frames only
-        // (the audit).
-        unsafe { run::enter(&mut vcpu.gprs, vcpu.vmcb_hpa(), vcpu.host) };
+        if vcpu.guard.is_due() {
+            enter_guarded(vcpu, cpu.core);
+        } else {
+            run_guest(vcpu);
+        }
         let rax = vcpu.vmcb().save.rax;
         vcpu.gprs.set(Gpr::Rax, rax);
         let control = &mut vcpu.vmcb_mut().control;
@@ -82,12 +107,21 @@ impl Vendor for Svm {
         exit::decode(&cpu.vcpu.vmcb().control)
     }
 
-    fn attend(_: &mut Cpu<'_>, exit: &Exit) {
+    fn attend(cpu: &mut Cpu<'_>, exit: &Exit) {
         match exit {
             // An intercepted machine check is not delivered: the host gets it now. An NMI was still pending and came
             // with STGI.
             Exit::MachineCheck => irq::raise_machine_check_handler(),
             Exit::Interrupt => irq::window(),
+            Exit::NmiWindow => {
+                // The handler is about to return.
+                let rip = cpu.vcpu.vmcb().save.rip;
+                if cpu.vcpu.nmi == NmiHandling::Handler {
+                    cpu.vcpu.nmi = NmiHandling::Iret(rip);
+                }
+                cpu.vcpu.set_intercept(misc1::IRET, false);
+            }
+            Exit::InterruptWindow => {}
             _ => {}
         }
     }
@@ -121,10 +155,17 @@ impl Vendor for Svm {
     }
 
     #[inline(always)]
-    fn unpaged_code(cpu: &Cpu<'_>) -> Option<Gpa> {
+    fn code(cpu: &Cpu<'_>) -> (u64, Translation) {
         let s = &cpu.vcpu.vmcb().save;
         let [_, cs, ..] = &s.segments;
-        (s.cr0 & cr0::PG == 0).then_some(Gpa::new(cs.base.wrapping_add(s.rip) & 0xffff_ffff))
+        // LMA is LME and PG together: see `controls`.
+        let paging = s.cr0 & cr0::PG != 0;
+        if paging && s.efer & efer::LME != 0 && cs.attrib & ATTRIB_LONG != 0 {
+            let four = s.cr4 & cr4::LA57 == 0;
+            return (s.rip, if four { Translation::FourLevel(s.cr3) } else { Translation::Other });
+        }
+        let linear = cs.base.wrapping_add(s.rip) & 0xffff_ffff;
+        (linear, if paging { Translation::Other } else { Translation::Off })
     }
 
     #[inline(always)]
@@ -153,6 +194,10 @@ impl Vendor for Svm {
         let event_inj = exit::injection(event, vmcb.save.cr0 & cr0::PE != 0);
         vmcb.control.event_inj = event_inj;
         cpu.vcpu.injected = event_inj;
+        if event.kind == EventKind::Nmi {
+            cpu.vcpu.nmi = NmiHandling::Handler;
+            cpu.vcpu.set_intercept(misc1::IRET, true);
+        }
     }
 
     fn set_dr6_single_step(cpu: &mut Cpu<'_>) {
@@ -160,6 +205,71 @@ impl Vendor for Svm {
         let vmcb = cpu.vcpu.vmcb_mut();
         vmcb.save.dr6 = vmcb.save.dr6 & !0xf | SINGLE_STEP;
         vmcb.control.clean.remove(Clean::DRX);
+    }
+
+    #[inline(always)]
+    fn interrupts_enabled(cpu: &Cpu<'_>) -> bool {
+        cpu.vcpu.vmcb().save.rflags & rflags::IF != 0
+    }
+
+    #[inline(always)]
+    fn interruptible(cpu: &Cpu<'_>) -> bool {
+        Self::interrupts_enabled(cpu) && cpu.vcpu.vmcb().control.interrupt_shadow & 1 == 0
+    }
+
+    #[inline(always)]
+    fn set_interrupt_window(cpu: &mut Cpu<'_>, wanted: bool) {
+        let control = &mut cpu.vcpu.vmcb_mut().control;
+        if (control.v_intr & V_IRQ != 0) != wanted {
+            control.v_intr = if wanted { control.v_intr | V_IRQ } else { control.v_intr & !V_IRQ };
+            control.clean.remove(Clean::INTERRUPTS);
+            cpu.vcpu.set_intercept(misc1::VINTR, wanted);
+        }
+    }
+
+    fn nmi_blocked(cpu: &mut Cpu<'_>) -> bool {
+        let vmcb = cpu.vcpu.vmcb();
+        let (rip, shadow) = (vmcb.save.rip, vmcb.control.interrupt_shadow & 1 != 0);
+        match cpu.vcpu.nmi {
+            NmiHandling::Handler => true,
+            // It may have raised a fault instead of returning: then the guest is elsewhere too, and takes the next NMI there.
+            NmiHandling::Iret(at) if at == rip => true,
+            NmiHandling::Iret(_) | NmiHandling::No => {
+                cpu.vcpu.nmi = NmiHandling::No;
+                shadow
+            }
+        }
+    }
+
+    fn set_nmi_window(cpu: &mut Cpu<'_>, wanted: bool) -> Option<u64> {
+        // While the handler runs its IRET is intercepted. But no intercept tells when that, or a shadow, is behind the guest.
+        let asked = wanted && cpu.vcpu.nmi != NmiHandling::Handler;
+        asked.then(|| time::tsc() + time::cycles(NMI_PATIENCE_US))
+    }
+
+    #[inline(always)]
+    fn apic<'a>(_: &'a mut Cpu<'_>) -> Option<&'a mut [u32; APIC_WORDS]> {
+        None
+    }
+
+    fn set_apic_mode(_: &mut Cpu<'_>, _: ApicMode, _: bool) {}
+
+    fn set_apic_status(_: &mut Cpu<'_>, _: u8, _: u8) {}
+
+    fn set_apic_level(_: &mut Cpu<'_>, _: &[u32; 8]) {}
+
+    fn flush_nested(cpu: &mut Cpu<'_>) {
+        Self::flush_guest(cpu);
+    }
+
+    #[inline(always)]
+    fn keep_nmi_blocking(_: &mut Cpu<'_>) {
+        // The IRET is executed again, at the same RIP: see `nmi_blocked`.
+    }
+
+    #[inline(always)]
+    fn set_timer(_: &mut Cpu<'_>, _: Option<u64>) -> bool {
+        false
     }
 
     fn state(cpu: &mut Cpu<'_>) -> CpuState {
@@ -274,6 +384,14 @@ impl Vendor for Svm {
         cpu.vcpu.vmcb_mut().control.tlb_control = if by_asid { tlb::FLUSH_ASID } else { tlb::FLUSH_ALL };
     }
 
+    fn spec_ctrl(cpu: &Cpu<'_>) -> u64 {
+        cpu.vcpu.guard.spec_ctrl()
+    }
+
+    fn set_spec_ctrl(cpu: &mut Cpu<'_>, value: u64) {
+        cpu.vcpu.guard.set_spec_ctrl(value);
+    }
+
     fn fault_gva(_: &Cpu<'_>) -> Option<Gva> {
         None
     }
@@ -305,6 +423,27 @@ impl Vendor for Svm {
     }
 
     fn misuse(_: &mut Cpu<'_>, _: Misuse) {}
+}
+
+#[inline(always)]
+fn run_guest(vcpu: &mut SvmVcpu) {
+    // SAFETY: `Loaded`, from which it comes, proves that SVM is on and that `load` filled the host's VMCB on this core; the
+    // VMCB is complete since `new`; the registers are exclusively borrowed; the VM's tables map its own frames only (the
+    // audit).
+    unsafe { run::enter(&mut vcpu.gprs, vcpu.vmcb_hpa(), vcpu.host) };
+}
+
+/// An entry with something to do before and after it.
+///
+/// Right before the entry and right after the exit, an NMI's handler may run with the guest's SPEC_CTRL. That does no harm:
+/// what a guest sets there only forbids the CPU to speculate, and the host sets nothing that it could lack. Where the VMCB
+/// has a SPEC_CTRL too, that is 0, and the guest runs with the bits of both.
+#[cold]
+#[inline(never)]
+fn enter_guarded(vcpu: &mut SvmVcpu, core: &SvmCore) {
+    vcpu.guard.before(&core.guard);
+    run_guest(vcpu);
+    vcpu.guard.after();
 }
 
 /// The neutral attributes have the VMCB's layout; a segment that is not present is an unusable one in both.

@@ -166,9 +166,11 @@ pub mod misc1 {
     pub const INTR: u32 = 1 << 0;
     pub const NMI: u32 = 1 << 1;
     pub const INIT: u32 = 1 << 3;
+    pub const VINTR: u32 = 1 << 4;
     pub const CR0_SELECTIVE_WRITE: u32 = 1 << 5;
     pub const RDPMC: u32 = 1 << 15;
     pub const CPUID: u32 = 1 << 18;
+    pub const IRET: u32 = 1 << 20;
     pub const INVD: u32 = 1 << 22;
     pub const HLT: u32 = 1 << 24;
     pub const INVLPGA: u32 = 1 << 26;
@@ -219,6 +221,8 @@ bitflags! {
     pub struct Clean: u32 {
         /// Intercepts and TSC offset.
         const INTERCEPTS = 1 << 0;
+        /// V_TPR, V_IRQ, V_INTR_PRIO, V_IGN_TPR, V_INTR_MASKING, V_INTR_VECTOR.
+        const INTERRUPTS = 1 << 3;
         /// CR0, CR3, CR4 and EFER.
         const CRX = 1 << 5;
         /// DR6 and DR7.
@@ -233,6 +237,9 @@ bitflags! {
         const ALL = 0x7ff;
     }
 }
+
+/// V_IRQ with the highest V_INTR_PRIO and V_IGN_TPR in `v_intr`: a virtual interrupt is pending, whatever the TPR.
+pub const V_IRQ: u64 = 1 << 8 | 0xf << 16 | 1 << 20;
 
 /// V_INTR_MASKING in `v_intr`: the guest's RFLAGS.IF does not mask the host's interrupts.
 pub const V_INTR_MASKING: u64 = 1 << 24;

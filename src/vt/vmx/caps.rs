@@ -40,6 +40,12 @@ pub struct VmxCaps {
     pub tertiary: u64,
 }
 
+/// "Activate VMX-preemption timer", a pin-based control.
+pub const PREEMPTION_TIMER: u32 = 1 << 6;
+
+/// "Use TPR shadow", a primary processor-based control.
+pub const TPR_SHADOW: u32 = 1 << 21;
+
 /// Secondary controls by bit, for questions that are asked before the controls are built.
 pub mod secondary {
     /// Enable EPT.
@@ -50,6 +56,18 @@ pub mod secondary {
     pub const VPID: u32 = 1 << 5;
     /// Unrestricted guest.
     pub const UNRESTRICTED_GUEST: u32 = 1 << 7;
+    /// Virtualize APIC accesses.
+    pub const APIC_ACCESSES: u32 = 1 << 0;
+    /// Virtualize x2APIC mode.
+    pub const X2APIC_MODE: u32 = 1 << 4;
+    /// APIC-register virtualization.
+    pub const APIC_REGISTERS: u32 = 1 << 8;
+    /// Virtual-interrupt delivery.
+    pub const INTERRUPT_DELIVERY: u32 = 1 << 9;
+    /// Enable XSAVES and XRSTORS.
+    pub const XSAVES: u32 = 1 << 20;
+    /// Use TSC scaling.
+    pub const TSC_SCALING: u32 = 1 << 25;
     /// Enable VM functions.
     pub const VMFUNC: u32 = 1 << 13;
 }
@@ -108,6 +126,20 @@ impl VmxCaps {
     /// Unrestricted guest: real-address mode and unpaged protected mode run natively.
     pub const fn unrestricted_guest(&self) -> bool {
         self.has_secondary(secondary::EPT | secondary::UNRESTRICTED_GUEST)
+    }
+
+    /// All that takes a local APIC's everyday work from us: the page that the CPU keeps of it, and interrupts that it delivers.
+    pub const fn virtual_apic(&self) -> bool {
+        use secondary::{APIC_ACCESSES, APIC_REGISTERS, INTERRUPT_DELIVERY, X2APIC_MODE};
+        let tpr_shadow = (self.primary >> 32) as u32 & TPR_SHADOW != 0;
+        tpr_shadow && self.has_secondary(APIC_ACCESSES | X2APIC_MODE | APIC_REGISTERS | INTERRUPT_DELIVERY)
+    }
+
+    /// By how many bits the VMX-preemption timer is slower than the TSC; `None` where there is none (SDM 3C "VMX-Preemption
+    /// Timer", SDM 3D "Miscellaneous Data").
+    pub const fn preemption_timer(&self) -> Option<u32> {
+        let allowed = (self.pin >> 32) as u32 & PREEMPTION_TIMER != 0;
+        if allowed { Some(self.misc as u32 & 0x1f) } else { None }
     }
 
     /// 2 MiB leaves in EPT.

@@ -78,7 +78,10 @@ impl Controls {
     /// The controls that this hypervisor runs guests with.
     pub fn new(caps: &VmxCaps) -> Result<Self, Refused> {
         let pin = Wanted {
-            required: (PinbasedControls::EXTERNAL_INTERRUPT_EXITING | PinbasedControls::NMI_EXITING).bits(),
+            required: (PinbasedControls::EXTERNAL_INTERRUPT_EXITING
+                | PinbasedControls::NMI_EXITING
+                | PinbasedControls::VIRTUAL_NMIS)
+                .bits(),
             optional: 0,
         };
         let primary = Wanted {
@@ -102,7 +105,8 @@ impl Controls {
                 .bits(),
             optional: (SecondaryControls::ENABLE_RDTSCP
                 | SecondaryControls::ENABLE_VPID
-                | SecondaryControls::ENABLE_INVPCID)
+                | SecondaryControls::ENABLE_INVPCID
+                | SecondaryControls::ENABLE_XSAVES_XRSTORS)
                 .bits(),
         };
         let exit = Wanted {

@@ -19,6 +19,7 @@ use crate::mem::owner::Owner;
 use crate::vt::contract::Trouble;
 use crate::vt::doctor::{Field, State};
 use crate::vt::preflight::FeatureControl;
+use crate::vt::speculation::CoreGuard;
 use crate::vt::tags::TagPool;
 
 /// A core in VMX root operation.
@@ -29,6 +30,7 @@ pub struct VmxCore {
     pub(super) fields: State<F>,
     pub(super) caps: VmxCaps,
     pub(super) vpids: TagPool,
+    pub(super) guard: CoreGuard,
 }
 
 impl VmxCore {
@@ -52,6 +54,7 @@ impl VmxCore {
             FeatureControl::LockedOff => return Err(Trouble::Fault("VMXON (locked off by the firmware on this core)")),
         }
         let region = region(caps).ok_or(Trouble::OutOfMemory)?;
+        let guard = CoreGuard::new()?;
         // SAFETY: only bits that VMX operation fixes are added; the preflight found VMX in CPUID, so CR4.VMXE may be
         // set, and the region is a frame of ours with the revision identifier, as VMXON asks.
         unsafe {
@@ -60,8 +63,12 @@ impl VmxCore {
             x86::current::vmx::vmxon(region.hpa().raw()).map_err(|e| Trouble::Vmx("VMXON", fail(e)))?;
         }
         // Numbers up to 4095 are plenty for one core, and a rollover costs one flush.
-        let mut core = Self { region, caps: *caps, vpids: TagPool::new(0xfff), fields: State::default() };
-        core.find_fields()?;
+        let mut core = Self { region, caps: *caps, vpids: TagPool::new(0xfff), fields: State::default(), guard };
+        if let Err(trouble) = core.find_fields() {
+            // The region must not be given back while the CPU uses it.
+            core.off();
+            return Err(trouble);
+        }
         Ok(core)
     }
 

@@ -17,6 +17,8 @@ mod reason {
     pub const EXCEPTION_OR_NMI: u16 = 0;
     pub const EXTERNAL_INTERRUPT: u16 = 1;
     pub const TRIPLE_FAULT: u16 = 2;
+    pub const INTERRUPT_WINDOW: u16 = 7;
+    pub const NMI_WINDOW: u16 = 8;
     pub const CPUID: u16 = 10;
     pub const GETSEC: u16 = 11;
     pub const HLT: u16 = 12;
@@ -32,7 +34,11 @@ mod reason {
     pub const MWAIT: u16 = 36;
     pub const MONITOR: u16 = 39;
     pub const EPT_VIOLATION: u16 = 48;
+    pub const APIC_ACCESS: u16 = 44;
+    pub const VIRTUALIZED_EOI: u16 = 45;
+    pub const APIC_WRITE: u16 = 56;
     pub const INVEPT: u16 = 50;
+    pub const PREEMPTION_TIMER: u16 = 52;
     pub const INVVPID: u16 = 53;
     pub const WBINVD: u16 = 54;
     pub const XSETBV: u16 = 55;
@@ -59,6 +65,12 @@ pub fn decode(vmcs: &impl FieldReader) -> Exit {
             nested(vmcs.read(ro::QUALIFICATION).0, Gpa::new(vmcs.read(ro::GUEST_PHYSICAL_ADDRESS)))
         }
         reason::EXTERNAL_INTERRUPT => Exit::Interrupt,
+        reason::PREEMPTION_TIMER => Exit::Timer,
+        reason::APIC_ACCESS => apic_access(vmcs.read(ro::QUALIFICATION).0),
+        reason::APIC_WRITE => Exit::ApicWrite(vmcs.read(ro::QUALIFICATION).0 as u16 & 0xfff),
+        reason::VIRTUALIZED_EOI => Exit::ApicEoi(vmcs.read(ro::QUALIFICATION).0 as u8),
+        reason::INTERRUPT_WINDOW => Exit::InterruptWindow,
+        reason::NMI_WINDOW => Exit::NmiWindow,
         reason::CR_ACCESS => Exit::ControlRegister,
         reason::XSETBV => Exit::Xsetbv,
         reason::EXCEPTION_OR_NMI => {
@@ -120,14 +132,16 @@ pub fn injection(event: Event, protected: bool) -> (u32, u32) {
 fn port(q: u64) -> Exit {
     const IN: u64 = 1 << 3;
     const STRING: u64 = 1 << 4;
+    const SIZE: [Width; 8] = {
+        let mut size = [Width::B4; 8];
+        size[0] = Width::B1;
+        size[1] = Width::B2;
+        size
+    };
     if q & STRING != 0 {
         return Exit::PortString;
     }
-    let width = match q & 7 {
-        0 => Width::B1,
-        1 => Width::B2,
-        _ => Width::B4,
-    };
+    let width = SIZE[(q & 7) as usize];
     let access = PortExit { port: (q >> 16) as u16, width };
     if q & IN != 0 { Exit::PortIn(access) } else { Exit::PortOut(access) }
 }
@@ -144,6 +158,20 @@ fn nested(q: u64, gpa: Gpa) -> Exit {
     };
     // Bit 8 says operand or walk, and holds only where the linear address (bit 7) is valid.
     Exit::Nested(NestedFault { gpa, access, walk: q & 0x180 == 0x80 })
+}
+
+/// SDM 3C "Exit Qualification for APIC-Access VM Exits": an access to the local APIC's page that the CPU leaves to us.
+fn apic_access(q: u64) -> Exit {
+    const PAGE: u64 = 0xfee0_0000;
+    /// Guest-physical accesses, which have no linear address: the CPU's own.
+    const OWN: [u64; 2] = [10, 15];
+    let kind = q >> 12 & 0xf;
+    let access = match kind {
+        1 => Access::Write,
+        2 => Access::Fetch,
+        _ => Access::Read,
+    };
+    Exit::Nested(NestedFault { gpa: Gpa::new(PAGE | q & 0xfff), access, walk: OWN.contains(&kind) })
 }
 
 /// The manual's name of a basic exit reason.

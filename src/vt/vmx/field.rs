@@ -115,6 +115,9 @@ macro_rules! fields {
     };
 }
 
+/// The TSC multiplier, which the `x86` crate lacks: 48 bits after the binary point.
+pub const TSC_MULTIPLIER: Field<u64> = Field::new(0x2032);
+
 fields! {
     control {
         VPID: u16 = VPID;
@@ -122,6 +125,9 @@ fields! {
         IO_BITMAP_B: u64 = IO_BITMAP_B_ADDR_FULL;
         MSR_BITMAPS: u64 = MSR_BITMAPS_ADDR_FULL;
         TSC_OFFSET: u64 = TSC_OFFSET_FULL;
+        VIRTUAL_APIC: u64 = VIRT_APIC_ADDR_FULL;
+        APIC_ACCESS: u64 = APIC_ACCESS_ADDR_FULL;
+        EOI_EXIT0: u64 = EOI_EXIT0_FULL;
         EPTP: u64 = EPTP_FULL;
         XSS_EXITING_BITMAP: u64 = XSS_EXITING_BITMAP_FULL;
         PIN_BASED: u32 = PINBASED_EXEC_CONTROLS;
@@ -131,6 +137,7 @@ fields! {
         PF_ERROR_MASK: u32 = PAGE_FAULT_ERR_CODE_MASK;
         PF_ERROR_MATCH: u32 = PAGE_FAULT_ERR_CODE_MATCH;
         CR3_TARGET_COUNT: u32 = CR3_TARGET_COUNT;
+        TPR_THRESHOLD: u32 = TPR_THRESHOLD;
         EXIT: u32 = VMEXIT_CONTROLS;
         EXIT_MSR_STORE_COUNT: u32 = VMEXIT_MSR_STORE_COUNT;
         EXIT_MSR_LOAD_COUNT: u32 = VMEXIT_MSR_LOAD_COUNT;
@@ -147,6 +154,7 @@ fields! {
         ES_SELECTOR: u16 = ES_SELECTOR;
         LDTR_SELECTOR: u16 = LDTR_SELECTOR;
         TR_SELECTOR: u16 = TR_SELECTOR;
+        INTERRUPT_STATUS: u16 = INTERRUPT_STATUS;
         LINK_POINTER: u64 = LINK_PTR_FULL;
         DEBUGCTL: u64 = IA32_DEBUGCTL_FULL;
         PAT: u64 = IA32_PAT_FULL;
@@ -163,6 +171,7 @@ fields! {
         TR_ACCESS_RIGHTS: u32 = TR_ACCESS_RIGHTS;
         INTERRUPTIBILITY: u32 = INTERRUPTIBILITY_STATE;
         ACTIVITY: u32 = ACTIVITY_STATE;
+        PREEMPTION_TIMER: u32 = VMX_PREEMPTION_TIMER_VALUE;
         SYSENTER_CS: u32 = IA32_SYSENTER_CS;
         CR0: Natural = CR0;
         CR3: Natural = CR3;

@@ -1,5 +1,7 @@
 //! Intel VT-x.
 
+#[cfg(target_os = "none")]
+mod apic;
 pub mod bits;
 pub mod caps;
 pub mod case;

@@ -1,5 +1,6 @@
 //! The MSR bitmaps of VMX: one frame, four parts of 1 KiB (SDM 3C "MSR-Bitmap Address").
 
+use crate::base::PAGE_SIZE;
 use crate::vt::permission::{MsrAccess, clear, deny_all, is_set};
 
 /// One bit an MSR, 1 = exit. MSRs outside the two ranges always exit.
@@ -15,6 +16,23 @@ impl<'a> MsrMap<'a> {
     /// A map in `bytes` that denies every MSR. `None` if there are fewer than 4 KiB.
     pub fn new(bytes: &'a mut [u8]) -> Option<Self> {
         Some(Self(deny_all(bytes, Self::FRAMES)?))
+    }
+
+    /// A map that is in `bytes` already.
+    pub fn of(bytes: &'a mut [u8]) -> Option<Self> {
+        bytes.get_mut(..Self::FRAMES * PAGE_SIZE as usize).map(Self)
+    }
+
+    /// Opens an MSR as `access` says, and closes it for the rest.
+    pub fn set(&mut self, access: MsrAccess) {
+        if let Some(bit) = Self::bit(access.msr) {
+            for at in [bit, bit + WRITE] {
+                if let Some(byte) = self.0.get_mut(at / 8) {
+                    *byte |= 1 << (at % 8);
+                }
+            }
+            self.open(access);
+        }
     }
 
     /// The bit that denies RDMSR.

@@ -4,6 +4,7 @@ use core::arch::naked_asm;
 use core::mem::offset_of;
 
 use crate::base::{Gpr, GprFile};
+use crate::hw::descriptors::DATA;
 
 /// What the stub reads and writes.
 #[derive(Debug)]
@@ -14,6 +15,15 @@ pub struct Registers {
     /// What the VMCS's host RSP is, so that it is written only when it changes.
     pub host_rsp: u64,
 }
+
+/// How to enter: the VMCS is launched, so VMRESUME does it. Without this, VMLAUNCH.
+pub const LAUNCHED: u64 = 1 << 0;
+/// How to enter: VERW clears the core's buffers right before.
+pub const VERW: u64 = 1 << 1;
+
+/// What VERW verifies: the data segment, which is writable. Only with its operand in memory does VERW clear buffers
+/// (Intel, "Microarchitectural Data Sampling").
+static VERIFIED: u16 = DATA.0;
 
 /// Offset of a register in [`Registers`].
 const fn at(r: Gpr) -> usize {
@@ -27,14 +37,14 @@ pub const FAIL_INVALID: u64 = 1;
 /// VMfailValid.
 pub const FAIL_VALID: u64 = 2;
 
-/// Enters the guest of the current VMCS: VMLAUNCH, or VMRESUME where `launched` is not 0. Returns [`EXITED`],
+/// Enters the guest of the current VMCS, in the way that `how` says ([`LAUNCHED`], [`VERW`]). Returns [`EXITED`],
 /// [`FAIL_INVALID`] or [`FAIL_VALID`]. Interrupts are off before and after.
 ///
 /// # Safety
 /// A VMCS with this core's complete host state is current, its host RIP being [`exit_point`]; `regs` is valid for
 /// writes; the guest's nested tables reach only its own frames.
 #[unsafe(naked)]
-pub unsafe extern "sysv64" fn enter(regs: *mut Registers, launched: u64) -> u64 {
+pub unsafe extern "sysv64" fn enter(regs: *mut Registers, how: u64) -> u64 {
     naked_asm!(
         "push rbp", "push rbx", "push r12", "push r13", "push r14", "push r15",
         "push rdi",
@@ -44,13 +54,18 @@ pub unsafe extern "sysv64" fn enter(regs: *mut Registers, launched: u64) -> u64 
         "mov eax, {vmcs_host_rsp}",
         "vmwrite rax, rsp",
         "2:",
-        "test esi, esi",
+        // CF is LAUNCHED, and ZF that nothing else is set; the moves change neither.
+        "shr esi, 1",
         "mov rax, [rdi + {rax}]", "mov rcx, [rdi + {rcx}]", "mov rdx, [rdi + {rdx}]", "mov rbx, [rdi + {rbx}]",
         "mov rbp, [rdi + {rbp}]", "mov rsi, [rdi + {rsi}]",
         "mov r8, [rdi + {r8}]", "mov r9, [rdi + {r9}]", "mov r10, [rdi + {r10}]", "mov r11, [rdi + {r11}]",
         "mov r12, [rdi + {r12}]", "mov r13, [rdi + {r13}]", "mov r14, [rdi + {r14}]", "mov r15, [rdi + {r15}]",
         "mov rdi, [rdi + {rdi}]",
-        "jnz 3f",
+        // As late as can be: what is read or written after it is in the buffers again. VERW changes ZF only.
+        "jz 6f",
+        "verw word ptr [rip + {verified}]",
+        "6:",
+        "jc 3f",
         "vmlaunch",
         "jmp 4f",
         "3:",
@@ -78,6 +93,7 @@ pub unsafe extern "sysv64" fn enter(regs: *mut Registers, launched: u64) -> u64 
         "add rsp, 8",
         "pop r15", "pop r14", "pop r13", "pop r12", "pop rbx", "pop rbp",
         "ret",
+        verified = sym VERIFIED,
         host_rsp = const offset_of!(Registers, host_rsp),
         vmcs_host_rsp = const super::field::host::RSP.encoding(),
         fail_valid = const FAIL_VALID,

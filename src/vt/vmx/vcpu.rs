@@ -6,6 +6,7 @@ use core::arch::x86_64::__cpuid_count;
 use arrayvec::ArrayVec;
 use x86::msr::{IA32_CSTAR, IA32_FMASK, IA32_KERNEL_GSBASE, IA32_LSTAR, IA32_STAR};
 
+use super::apic::VirtualApic;
 use super::caps::{VmxCaps, secondary};
 use super::case::{Launch, MsrEntry, VmxCase, VmxCpu};
 use super::controls::Controls;
@@ -13,20 +14,22 @@ use super::core::{VmxCore, region, vmclear, vmptrld};
 use super::current::Current;
 use super::error::VmFail;
 use super::exit::FieldReader;
-use super::field::{Natural, control, guest, host, ro};
+use super::field::{Natural, TSC_MULTIPLIER, control, guest, host, ro};
 use super::msr_map::MsrMap;
 use super::run::{self, Registers};
 use super::state::F;
 use crate::base::cpu::cr0;
-use crate::base::{GprFile, Hpa, PAGE_SIZE};
+use crate::base::{ApicMode, GprFile, Hpa, PAGE_SIZE, TscRatio};
 use crate::hw::host::host_state;
 use crate::hw::msr;
+use crate::hw::time;
 use crate::mem::frames::{self, Frames};
 use crate::mem::{direct, owner::Owner};
 use crate::vt::contract::{Setup, Trouble};
 use crate::vt::exit::INTERCEPTED_EXCEPTIONS;
 use crate::vt::maps;
 use crate::vt::resident::Resident;
+use crate::vt::speculation::Guard;
 use crate::vt::tags::{Flush, Tag};
 use crate::vt::vmx::ept;
 
@@ -37,12 +40,21 @@ const SYSCALL_MSRS: [u32; 5] = [IA32_STAR, IA32_LSTAR, IA32_CSTAR, IA32_FMASK, I
 /// A vCPU.
 pub struct VmxVcpu {
     pub(super) regs: Registers,
-    /// Not 0 where the VMCS is launched: what the stub takes.
-    pub(super) launched: u64,
+    /// How the stub enters: whether the VMCS is launched, and whether VERW comes first.
+    pub(super) how: u64,
     /// What the stub said last.
     pub(super) result: u64,
+    /// What was chosen when the vCPU was made.
     pub(super) controls: Controls,
+    /// The pin-based and the primary controls as they are in the VMCS: windows and the timer come and go.
+    pub(super) pin: u32,
+    pub(super) primary: u32,
+    /// The local APIC that the CPU keeps for the guest.
+    pub(super) apic: Option<VirtualApic>,
+    /// When the VMX-preemption timer ends the guest's run: a TSC of the host. Counts while its control is set.
+    pub(super) timer: u64,
     pub(super) resident: Resident,
+    pub(super) guard: Guard,
     pub(super) caps: VmxCaps,
     /// DR6 and CR2 are not in the VMCS either.
     dr6: u64,
@@ -51,8 +63,9 @@ pub struct VmxVcpu {
     vmcs: Frames,
     io_map: Frames,
     msr_map: Frames,
-    eptp: u64,
+    pub(super) eptp: u64,
     pat: u64,
+    tsc: TscRatio,
     initialised: bool,
     vpid: Tag,
 }
@@ -64,6 +77,14 @@ impl VmxVcpu {
         if caps.invvpid().is_none() {
             controls.secondary &= !secondary::VPID;
         }
+        if setup.tsc != TscRatio::ONE {
+            controls.secondary |= secondary::TSC_SCALING;
+        }
+        let access = setup.apic_access.filter(|_| caps.virtual_apic());
+        let apic = access.map(VirtualApic::new).transpose()?;
+        if apic.is_some() {
+            controls.primary = VirtualApic::primary(caps, controls.primary);
+        }
         let io_map = maps::io_map(setup)?;
         let mut msr_map = maps::frames(MsrMap::FRAMES)?;
         let mut msrs = MsrMap::new(msr_map.as_mut_slice()).ok_or(Trouble::OutOfMemory)?;
@@ -72,10 +93,15 @@ impl VmxVcpu {
         }
         Ok(Self {
             regs: Registers { gprs: GprFile::default(), host_rsp: 0 },
-            launched: 0,
+            how: if Guard::verw() { run::VERW } else { 0 },
             result: run::EXITED,
             controls,
+            pin: controls.pin,
+            primary: controls.primary,
+            apic,
+            timer: u64::MAX,
             resident: Resident::new()?,
+            guard: Guard::of_new_vcpu(),
             caps: *caps,
             dr6: 0xffff_0ff0,
             cr2: 0,
@@ -85,6 +111,7 @@ impl VmxVcpu {
             msr_map,
             eptp: ept::pointer(setup.nested_root, caps.ept_accessed_dirty()),
             pat: setup.pat,
+            tsc: setup.tsc,
             initialised: false,
             vpid: Tag::default(),
         })
@@ -134,7 +161,7 @@ impl VmxVcpu {
     pub fn load(&mut self, core: &mut VmxCore) -> Result<(), Trouble> {
         let at = self.vmcs.hpa();
         vmclear(at).map_err(|e| Trouble::Vmx("VMCLEAR", e))?;
-        self.launched = 0;
+        self.how &= !run::LAUNCHED;
         vmptrld(at).map_err(|e| Trouble::Vmx("VMPTRLD", e))?;
         let flush = core.vpids.renew(&mut self.vpid);
         self.write_all().map_err(|e| Trouble::Vmx("VMWRITE", e))?;
@@ -146,6 +173,7 @@ impl VmxVcpu {
         // The root's frame may have been another guest's before: what is cached of that must go.
         core.invept(self.eptp);
         self.load_registers();
+        self.guard.load(&mut core.guard);
         Ok(())
     }
 
@@ -155,6 +183,46 @@ impl VmxVcpu {
         if let Err(e) = vmclear(self.vmcs.hpa()) {
             log::warn!("VMCLEAR failed: {e}");
         }
+    }
+
+    /// The secondary controls, as the local APIC's mode has them.
+    fn secondary(&self) -> u32 {
+        self.apic.as_ref().map_or(self.controls.secondary, |apic| apic.secondary(self.controls.secondary))
+    }
+
+    /// The guest reaches its local APIC in another way now.
+    pub(super) fn set_apic_mode(&mut self, mode: ApicMode, enabled: bool) {
+        if let (Some(apic), Some(mut map)) = (&mut self.apic, MsrMap::of(self.msr_map.as_mut_slice())) {
+            apic.set_mode(mode, enabled, &mut map);
+        }
+        self.current().write(control::SECONDARY, self.secondary());
+    }
+
+    /// Sets or clears a bit of the pin-based controls.
+    #[inline(always)]
+    pub(super) fn set_pin(&mut self, bit: u32, set: bool) {
+        let wanted = if set { self.pin | bit } else { self.pin & !bit };
+        if wanted != self.pin {
+            self.pin = wanted;
+            self.current().write(control::PIN_BASED, wanted);
+        }
+    }
+
+    /// Sets or clears a bit of the primary controls.
+    #[inline(always)]
+    pub(super) fn set_primary(&mut self, bit: u32, set: bool) {
+        let wanted = if set { self.primary | bit } else { self.primary & !bit };
+        if wanted != self.primary {
+            self.primary = wanted;
+            self.current().write(control::PRIMARY, wanted);
+        }
+    }
+
+    /// Has the VMX-preemption timer count what is left until the time is over; nothing where it is over.
+    #[inline(always)]
+    pub(super) fn set_preemption_timer(&self) {
+        let left = self.timer.saturating_sub(time::tsc()) >> (self.caps.misc as u32 & 0x1f);
+        self.current().write(guest::PREEMPTION_TIMER, left.min(u64::from(u32::MAX)) as u32);
     }
 
     /// Whether guests' translations are tagged.
@@ -202,7 +270,10 @@ impl VmxVcpu {
         let c = &self.controls;
         v.try_write(control::PIN_BASED, c.pin)?;
         v.try_write(control::PRIMARY, c.primary)?;
-        v.try_write(control::SECONDARY, c.secondary)?;
+        v.try_write(control::SECONDARY, self.secondary())?;
+        if let Some(apic) = &self.apic {
+            apic.write(v)?;
+        }
         v.try_write(control::EXIT, c.exit)?;
         v.try_write(control::ENTRY, c.entry)?;
         v.try_write(control::EXCEPTION_BITMAP, INTERCEPTED_EXCEPTIONS)?;
@@ -214,6 +285,12 @@ impl VmxVcpu {
         v.try_write(control::ENTRY_MSR_LOAD_COUNT, 0)?;
         v.try_write(control::ENTRY_INTERRUPTION_INFO, 0)?;
         v.try_write(control::TSC_OFFSET, 0)?;
+        if c.secondary & secondary::TSC_SCALING != 0 {
+            v.try_write(TSC_MULTIPLIER, self.tsc.bits() << 16)?;
+        }
+        if c.secondary & secondary::XSAVES != 0 {
+            v.try_write(control::XSS_EXITING_BITMAP, 0)?;
+        }
         let io = self.io_map.hpa().raw();
         v.try_write(control::IO_BITMAP_A, io)?;
         v.try_write(control::IO_BITMAP_B, io + PAGE_SIZE)?;

@@ -6,7 +6,7 @@ use arrayvec::ArrayVec;
 
 use x86::vmx::vmcs::control::EntryControls;
 
-use super::caps::VmxCaps;
+use super::caps::{PREEMPTION_TIMER, VmxCaps, secondary};
 use super::case::VmxCase;
 use super::core::VmxCore;
 use super::ept::Ept;
@@ -15,14 +15,16 @@ use super::exit::{self, FieldReader};
 use super::field::{Field, Natural, control, guest, ro};
 use super::lab;
 use super::mistakes;
-use super::run::{self, EXITED, FAIL_INVALID};
+use super::run::{self, EXITED, FAIL_INVALID, LAUNCHED};
 use super::segment::{from_access_rights, to_access_rights};
 use super::state::F;
 use super::vcpu::VmxVcpu;
 use crate::base::cpu::{cr0, cr4, efer, rflags};
-use crate::base::{CpuState, DescriptorTable, Event, Exception, Gpa, Gpr, GprFile, Gva, Hpa, SegmentRegister};
+use crate::base::{
+    ApicMode, CpuState, DescriptorTable, Event, EventKind, Exception, Gpr, GprFile, Gva, Hpa, SegmentRegister,
+};
 use crate::hw::irq;
-use crate::vt::contract::{ControlRegisters, Loaded, Setup, Trouble, Vendor};
+use crate::vt::contract::{APIC_WORDS, ControlRegisters, Loaded, Setup, Translation, Trouble, Vendor};
 use crate::vt::doctor::Class;
 use crate::vt::doctor::mistake::{Mistake, Misuse, Scene};
 use crate::vt::exit::Exit;
@@ -33,6 +35,11 @@ pub struct Vmx;
 
 /// Blocking by STI and by MOV SS, in the interruptibility state.
 const SHADOW: u32 = 0b11;
+/// Blocking by NMI.
+const NMI_BLOCKED: u32 = 1 << 3;
+/// Primary controls: interrupt-window and NMI-window exiting.
+const INTERRUPT_WINDOW: u32 = 1 << 2;
+const NMI_WINDOW: u32 = 1 << 22;
 /// The L attribute of a segment in VMCS access rights.
 const RIGHTS_LONG: u32 = 1 << 13;
 /// CR0 bits that the guest has in the register itself; the read shadow has the others.
@@ -63,6 +70,22 @@ impl Vendor for Vmx {
         core.off();
     }
 
+    fn large_pages(caps: &VmxCaps) -> bool {
+        caps.ept_2m()
+    }
+
+    fn guest_xsaves(caps: &VmxCaps) -> bool {
+        caps.has_secondary(secondary::XSAVES)
+    }
+
+    fn virtual_apic(caps: &VmxCaps) -> bool {
+        caps.virtual_apic()
+    }
+
+    fn tsc_scaling(caps: &VmxCaps) -> bool {
+        caps.has_secondary(secondary::TSC_SCALING)
+    }
+
     fn create(caps: &VmxCaps, setup: &Setup) -> Result<VmxVcpu, Trouble> {
         VmxVcpu::new(caps, setup)
     }
@@ -78,11 +101,16 @@ impl Vendor for Vmx {
     #[inline(always)]
     fn enter(cpu: &mut Cpu<'_>) {
         let vcpu = &mut *cpu.vcpu;
-        // SAFETY: `Loaded` proves that this vCPU's VMCS is current, with the host state that `load` wrote for this
-        // core; the registers are exclusively borrowed; the VM's tables map its own frames only (the audit).
-        vcpu.result = unsafe { run::enter(&mut vcpu.regs, vcpu.launched) };
+        if vcpu.timer != u64::MAX {
+            vcpu.set_preemption_timer();
+        }
+        if vcpu.guard.is_due() {
+            enter_guarded(vcpu, cpu.core);
+        } else {
+            run_guest(vcpu);
+        }
         // After a VMLAUNCH that failed the VM is over, and the next load clears the VMCS anyway.
-        vcpu.launched = 1;
+        vcpu.how |= LAUNCHED;
     }
 
     #[inline(always)]
@@ -92,15 +120,18 @@ impl Vendor for Vmx {
 
     fn attend(cpu: &mut Cpu<'_>, exit: &Exit) {
         match exit {
-            Exit::Exception(e) if e.vector == Exception::DB.0 => debug_exception(cpu.vcpu),
+            Exit::Exception(e) if e.vector == Exception::DB.0 => return debug_exception(cpu.vcpu),
             // The exit has taken the NMI or the machine check from the host: it gets it now.
             Exit::Nmi => irq::raise_nmi_handler(),
             Exit::MachineCheck | Exit::EntryFailed { code: MACHINE_CHECK_IN_ENTRY, .. } => {
                 irq::raise_machine_check_handler();
             }
             Exit::Interrupt => irq::window(),
-            _ => {}
+            // The host looks after other things too now, and while the guest waits it takes interrupts.
+            Exit::Timer | Exit::Hlt => {}
+            _ => return,
         }
+        cpu.vcpu.guard.host_ran();
     }
 
     #[inline(always)]
@@ -135,10 +166,17 @@ impl Vendor for Vmx {
     }
 
     #[inline(always)]
-    fn unpaged_code(cpu: &Cpu<'_>) -> Option<Gpa> {
+    fn code(cpu: &Cpu<'_>) -> (u64, Translation) {
         let v = cpu.vcpu.current();
-        let at = v.read(SEGMENT.base.nth(1)).0.wrapping_add(v.read(guest::RIP).0);
-        (v.read(guest::CR0).0 & cr0::PG == 0).then_some(Gpa::new(at & 0xffff_ffff))
+        let rip = v.read(guest::RIP).0;
+        let long = v.read(guest::EFER) & efer::LMA != 0;
+        if long && v.read(SEGMENT.rights.nth(1)) & RIGHTS_LONG != 0 {
+            let four = v.read(guest::CR4).0 & cr4::LA57 == 0;
+            return (rip, if four { Translation::FourLevel(v.read(guest::CR3).0) } else { Translation::Other });
+        }
+        let linear = v.read(SEGMENT.base.nth(1)).0.wrapping_add(rip) & 0xffff_ffff;
+        let unpaged = v.read(guest::CR0).0 & cr0::PG == 0;
+        (linear, if unpaged { Translation::Off } else { Translation::Other })
     }
 
     #[inline(always)]
@@ -165,12 +203,91 @@ impl Vendor for Vmx {
         let v = cpu.vcpu.current();
         let protected = v.read(guest::CR0).0 & cr0::PE != 0;
         let (info, code) = exit::injection(event, protected);
+        if event.kind == EventKind::Nmi {
+            // One whose delivery was cut off has left its blocking behind, with which none may be injected (SDM 3C "Checks on Guest
+            // Non-Register State"). Its delivery sets it again.
+            let interruptibility = v.read(guest::INTERRUPTIBILITY);
+            v.write(guest::INTERRUPTIBILITY, interruptibility & !NMI_BLOCKED);
+        }
         v.write(control::ENTRY_INTERRUPTION_INFO, info);
         v.write(control::ENTRY_EXCEPTION_ERROR_CODE, code);
     }
 
     fn set_dr6_single_step(_: &mut Cpu<'_>) {
         set_dr6(DR6_SINGLE_STEP);
+    }
+
+    #[inline(always)]
+    fn interrupts_enabled(cpu: &Cpu<'_>) -> bool {
+        cpu.vcpu.current().read(guest::RFLAGS).0 & rflags::IF != 0
+    }
+
+    #[inline(always)]
+    fn interruptible(cpu: &Cpu<'_>) -> bool {
+        Self::interrupts_enabled(cpu) && cpu.vcpu.current().read(guest::INTERRUPTIBILITY) & SHADOW == 0
+    }
+
+    #[inline(always)]
+    fn set_interrupt_window(cpu: &mut Cpu<'_>, wanted: bool) {
+        cpu.vcpu.set_primary(INTERRUPT_WINDOW, wanted);
+    }
+
+    fn nmi_blocked(cpu: &mut Cpu<'_>) -> bool {
+        cpu.vcpu.current().read(guest::INTERRUPTIBILITY) & (SHADOW | NMI_BLOCKED) != 0
+    }
+
+    fn set_nmi_window(cpu: &mut Cpu<'_>, wanted: bool) -> Option<u64> {
+        cpu.vcpu.set_primary(NMI_WINDOW, wanted);
+        None
+    }
+
+    #[inline(always)]
+    fn apic<'a>(cpu: &'a mut Cpu<'_>) -> Option<&'a mut [u32; APIC_WORDS]> {
+        cpu.vcpu.apic.as_mut()?.words()
+    }
+
+    fn set_apic_mode(cpu: &mut Cpu<'_>, mode: ApicMode, enabled: bool) {
+        cpu.vcpu.set_apic_mode(mode, enabled);
+    }
+
+    #[inline(always)]
+    fn set_apic_status(cpu: &mut Cpu<'_>, requested: u8, in_service: u8) {
+        let status = u16::from(in_service) << 8 | u16::from(requested);
+        cpu.vcpu.current().write(guest::INTERRUPT_STATUS, status);
+    }
+
+    fn set_apic_level(cpu: &mut Cpu<'_>, level: &[u32; 8]) {
+        let v = cpu.vcpu.current();
+        for (i, pair) in (0..).zip(level.chunks_exact(2)) {
+            if let [low, high] = pair {
+                v.write(control::EOI_EXIT0.nth(i), u64::from(*high) << 32 | u64::from(*low));
+            }
+        }
+    }
+
+    fn flush_nested(cpu: &mut Cpu<'_>) {
+        cpu.core.invept(cpu.vcpu.eptp);
+    }
+
+    #[inline(always)]
+    fn keep_nmi_blocking(cpu: &mut Cpu<'_>) {
+        // SDM 3C "Exit Qualification for EPT Violations": NMI unblocking due to IRET.
+        const UNBLOCKED: u64 = 1 << 12;
+        let v = cpu.vcpu.current();
+        if v.read(ro::QUALIFICATION).0 & UNBLOCKED != 0 && v.read(ro::IDT_VECTORING_INFO) >> 31 == 0 {
+            let interruptibility = v.read(guest::INTERRUPTIBILITY);
+            v.write(guest::INTERRUPTIBILITY, interruptibility | NMI_BLOCKED);
+        }
+    }
+
+    #[inline(always)]
+    fn set_timer(cpu: &mut Cpu<'_>, at: Option<u64>) -> bool {
+        let has = cpu.vcpu.caps.preemption_timer().is_some();
+        if has {
+            cpu.vcpu.timer = at.unwrap_or(u64::MAX);
+            cpu.vcpu.set_pin(PREEMPTION_TIMER, at.is_some());
+        }
+        has
     }
 
     fn state(cpu: &mut Cpu<'_>) -> CpuState {
@@ -277,6 +394,14 @@ impl Vendor for Vmx {
         }
     }
 
+    fn spec_ctrl(cpu: &Cpu<'_>) -> u64 {
+        cpu.vcpu.guard.spec_ctrl()
+    }
+
+    fn set_spec_ctrl(cpu: &mut Cpu<'_>, value: u64) {
+        cpu.vcpu.guard.set_spec_ctrl(value);
+    }
+
     fn fault_gva(cpu: &Cpu<'_>) -> Option<Gva> {
         const LINEAR_VALID: u64 = 1 << 7;
         let v = cpu.vcpu.current();
@@ -322,8 +447,8 @@ impl Vendor for Vmx {
                 cpu.vcpu.current().write_any(encoding, 0);
             }
             Misuse::BadInvept => cpu.core.invept_badly(),
-            Misuse::ResumeNotLaunched => cpu.vcpu.launched = 1,
-            Misuse::LaunchTwice => cpu.vcpu.launched = 0,
+            Misuse::ResumeNotLaunched => cpu.vcpu.how |= LAUNCHED,
+            Misuse::LaunchTwice => cpu.vcpu.how &= !LAUNCHED,
             Misuse::Nothing | Misuse::Words(_) | Misuse::NoExecute | Misuse::StackHole => {}
         }
     }
@@ -371,6 +496,22 @@ fn write_segment(v: Current, f: &SegmentFields, n: u32, s: &SegmentRegister) {
     v.write(f.rights.nth(n), to_access_rights(s));
     v.write(f.limit.nth(n), s.limit);
     v.write(f.base.nth(n), Natural(s.base));
+}
+
+#[inline(always)]
+fn run_guest(vcpu: &mut VmxVcpu) {
+    // SAFETY: `Loaded`, from which it comes, proves that this vCPU's VMCS is current, with the host state that `load` wrote
+    // for this core; the registers are exclusively borrowed; the VM's tables map its own frames only (the audit).
+    vcpu.result = unsafe { run::enter(&mut vcpu.regs, vcpu.how) };
+}
+
+/// An entry with something to do before and after it.
+#[cold]
+#[inline(never)]
+fn enter_guarded(vcpu: &mut VmxVcpu, core: &VmxCore) {
+    vcpu.guard.before(&core.guard);
+    run_guest(vcpu);
+    vcpu.guard.after();
 }
 
 /// An entry that VMLAUNCH or VMRESUME refused.
