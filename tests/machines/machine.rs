@@ -4,8 +4,8 @@ use std::io::Read;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 use std::{env, fs, io};
@@ -14,7 +14,8 @@ use std::{env, fs, io};
 pub const KERNEL: &str = "build/hv.boot.elf";
 
 /// Every variable of `scripts/run`, so that none of the user's own slips in.
-const VARIABLES: &str = "PLATFORM CPU SMP MEM GUEST LOG FIRMWARE APPEND MEDIA LIMIT END KERNEL QEMU_ARGS IPS ORACLE";
+const VARIABLES: &str = "PLATFORM CPU SMP MEM GUEST LOG FIRMWARE APPEND MEDIA LIMIT END KERNEL QEMU_ARGS IPS ORACLE \
+    GUEST_MEM LINUX_APPEND LINUX INITRD INPUT MODULES";
 
 static ONLY: OnceLock<&'static str> = OnceLock::new();
 
@@ -42,6 +43,8 @@ pub struct Boot {
     notes: String,
     /// Its exit status; `None`: it was stopped by us.
     pub status: Option<i32>,
+    /// How long it took.
+    time: Duration,
 }
 
 impl Machine {
@@ -69,6 +72,7 @@ impl Machine {
                 console: String::new(),
                 notes: format!("scripts/run: {error}"),
                 status: Some(-1),
+                time: Duration::ZERO,
             })
         });
         self.keep(boot).map_err(|error| format!("{}: {error}", self.console_file().display()))?;
@@ -95,7 +99,7 @@ impl Machine {
     fn keep(&self, boot: &Boot) -> io::Result<()> {
         let file = self.console_file();
         fs::create_dir_all("build/consoles")?;
-        fs::write(file, format!("{}{}", boot.console, boot.notes))
+        fs::write(file, format!("{}{}({} s)\n", boot.console, boot.notes, boot.time.as_secs()))
     }
 }
 
@@ -116,7 +120,9 @@ pub fn boot(variables: &[(&'static str, String)], limit: Duration) -> io::Result
 /// A `scripts/run` at work; dropped, it ends with all that it started.
 pub struct Running {
     child: Child,
-    readers: Option<[thread::JoinHandle<Vec<u8>>; 2]>,
+    console: Pipe,
+    notes: Pipe,
+    started: Instant,
     scratch: PathBuf,
 }
 
@@ -142,8 +148,8 @@ impl Running {
                 return Err(error);
             }
         };
-        let readers = [reader(child.stdout.take()), reader(child.stderr.take())];
-        Ok(Self { child, readers: Some(readers), scratch })
+        let (console, notes) = (Pipe::new(child.stdout.take()), Pipe::new(child.stderr.take()));
+        Ok(Self { child, console, notes, started: Instant::now(), scratch })
     }
 
     /// Waits for its end; `None`: it had to be stopped.
@@ -161,13 +167,20 @@ impl Running {
         }
     }
 
+    /// Whether it has ended.
+    pub fn ended(&mut self) -> bool {
+        !matches!(self.child.try_wait(), Ok(None))
+    }
+
     /// What it said, once it has ended.
     pub fn result(mut self, status: Option<i32>) -> Boot {
         self.stop();
-        let [console, notes] = self.readers.take().map_or_else(Default::default, |readers| {
-            readers.map(|reader| String::from_utf8_lossy(&reader.join().unwrap_or_default()).replace('\r', ""))
-        });
-        Boot { console, notes, status }
+        Boot { console: self.console.all(), notes: self.notes.all(), status, time: self.started.elapsed() }
+    }
+
+    /// What came on its console until now.
+    pub fn console(&self) -> String {
+        self.console.read()
     }
 
     /// Ends every process of its group.
@@ -187,13 +200,34 @@ impl Drop for Running {
     }
 }
 
-/// Reads all of a pipe, so that the other side never has to wait.
-fn reader(pipe: Option<impl Read + Send + 'static>) -> thread::JoinHandle<Vec<u8>> {
-    thread::spawn(move || {
-        let mut bytes = Vec::new();
-        if let Some(mut pipe) = pipe {
-            let _ = pipe.read_to_end(&mut bytes);
-        }
-        bytes
-    })
+/// What comes out of a pipe. It is read at once, so that the other side never has to wait.
+struct Pipe {
+    bytes: Arc<Mutex<Vec<u8>>>,
+    reader: Option<thread::JoinHandle<()>>,
+}
+
+impl Pipe {
+    fn new(pipe: Option<impl Read + Send + 'static>) -> Self {
+        let bytes = Arc::new(Mutex::new(Vec::new()));
+        let into = bytes.clone();
+        let reader = thread::spawn(move || {
+            let (Some(mut pipe), mut piece) = (pipe, [0; 4096]) else { return };
+            while let Ok(count @ 1..) = pipe.read(&mut piece) {
+                into.lock().unwrap_or_else(PoisonError::into_inner).extend(&piece[..count]);
+            }
+        });
+        Self { bytes, reader: Some(reader) }
+    }
+
+    /// What came until now, without carriage returns.
+    fn read(&self) -> String {
+        let bytes = self.bytes.lock().unwrap_or_else(PoisonError::into_inner);
+        String::from_utf8_lossy(&bytes).replace('\r', "")
+    }
+
+    /// All of it, up to its end.
+    fn all(&mut self) -> String {
+        let _ = self.reader.take().map(thread::JoinHandle::join);
+        self.read()
+    }
 }

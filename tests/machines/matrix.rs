@@ -58,24 +58,38 @@ fn machines() -> Vec<Machine> {
 /// neither on VMX nor on SVM, so the timer that ends the budget is never seen.
 const ENDLESS_ON_BOCHS: &str = "loop-cli";
 
-/// Machines for the guests that do what no sane program does, with those alone: one of each kind. Each with the guests
-/// that its tests are about.
-fn adversary_machines(guests: &'static [Guest]) -> Vec<(Machine, Vec<&'static Guest>)> {
-    let adversary = |name: &str, platform, model, limit| {
-        let guests: Vec<_> = guests
-            .iter()
-            .filter(|guest| guest.header.group == "adversary")
-            .filter(|guest| platform != "bochs" || guest.name != ENDLESS_ON_BOCHS)
-            .collect();
+/// A guest that fails on Bochs 2.7 where its CPU delivers interrupts itself: a delivery that ends in an exit leaves no
+/// IDT-vectoring information, or that of an earlier one.
+const CUT_OFF_ON_BOCHS: &str = "windows";
+
+/// Machines that run only some of the guests, each with those that its tests are about.
+fn particular_machines(guests: &'static [Guest]) -> Vec<(Machine, Vec<&'static Guest>)> {
+    let machine = |name: &str, platform, model, append, guests: Vec<&'static Guest>| {
         let list = guests.iter().map(|guest| guest.name).collect::<Vec<_>>().join(",");
-        let variables = [("PLATFORM", platform), ("CPU", model), ("GUEST", list.as_str())];
-        (Machine::new(format!("{name}-adversary"), 1, limit, &variables), guests)
+        let variables = [("PLATFORM", platform), ("CPU", model), ("APPEND", append), ("GUEST", list.as_str())];
+        let limit = if platform == "bochs" { BOCHS_LIMIT } else { QEMU_LIMIT };
+        (Machine::new(name.to_owned(), 1, limit, &variables), guests)
+    };
+    let group = |group: &'static str, without: &'static str| {
+        guests.iter().filter(move |guest| guest.header.group == group && guest.name != without).collect()
+    };
+    // What no sane program does, on one machine of each kind.
+    let adversary = |name: &str, platform, model| {
+        let without = if platform == "bochs" { ENDLESS_ON_BOCHS } else { "" };
+        machine(&format!("{name}-adversary"), platform, model, "", group("adversary", without))
     };
     vec![
-        adversary("bochs-skylake-x-1core", "bochs", "corei7_skylake_x", BOCHS_LIMIT),
-        adversary("bochs-ryzen-1core", "bochs", "ryzen", BOCHS_LIMIT),
-        adversary("bochs-phenom-1core", "bochs", "phenom_8650_toliman", BOCHS_LIMIT),
-        adversary("qemu-svm-1core", "qemu", "EPYC,+svm", QEMU_LIMIT),
+        adversary("bochs-skylake-x-1core", "bochs", "corei7_skylake_x"),
+        adversary("bochs-ryzen-1core", "bochs", "ryzen"),
+        adversary("bochs-phenom-1core", "bochs", "phenom_8650_toliman"),
+        adversary("qemu-svm-1core", "qemu", "EPYC,+svm"),
+        machine(
+            "bochs-skylake-x-1core-apic",
+            "bochs",
+            "corei7_skylake_x",
+            "apic=cpu",
+            group("default", CUT_OFF_ON_BOCHS),
+        ),
     ]
 }
 
@@ -85,7 +99,7 @@ pub fn cases(guests: &'static [Guest]) -> Vec<Case> {
     let machines: Vec<_> = machines()
         .into_iter()
         .map(|machine| (machine, default.clone()))
-        .chain(adversary_machines(guests))
+        .chain(particular_machines(guests))
         .map(|(machine, guests)| (Arc::new(machine), guests))
         .collect();
     let mut cases = Vec::new();
