@@ -161,16 +161,7 @@ round:
 done:
     hlt
 
-print_result:                       # `least` and `most`, less `overhead`, and the end of the line
-    mov eax, [least]
-    sub eax, [overhead]
-    print_decimal
-    print " "
-    mov eax, [most]
-    sub eax, [overhead]
-    print_decimal
-    print "\n"
-    ret
+.include "bench.inc"
 
 .macro stop_handler name
 \name:

@@ -119,13 +119,4 @@ chosen:
 done:
     hlt
 
-print_result:                       # `least` and `most`, less `overhead`, and the end of the line
-    mov eax, [least]
-    sub eax, [overhead]
-    print_decimal
-    print " "
-    mov eax, [most]
-    sub eax, [overhead]
-    print_decimal
-    print "\n"
-    ret
+.include "bench.inc"
