@@ -151,7 +151,7 @@ impl Ioapic {
     }
 
     /// Whether there is a message to be sent.
-    #[inline]
+    #[cfg(test)]
     pub const fn has_message(&self) -> bool {
         self.wants != 0
     }
