@@ -2,6 +2,7 @@
 
 use super::{Attention, Bus};
 use crate::base::{Gpa, PAGE_SIZE};
+use crate::dev::lapic::Lapic;
 use crate::dev::unclaimed::Place;
 
 /// Where the local APIC's registers are, one page.
@@ -71,11 +72,7 @@ impl Bus {
     /// A write to the local APIC's register at `offset` of its page.
     #[inline]
     pub(super) fn after_lapic_write(&mut self, offset: u16) {
-        /// The timer's LVT entry, its initial count, its divide configuration.
-        const TIMER: [u16; 3] = [0x320, 0x380, 0x3e0];
-        /// The error status: a timer whose vector is illegal stands still until that was noticed.
-        const ERRORS: u16 = 0x280;
-        if offset == ERRORS || offset >= 0x320 && TIMER.contains(&offset) {
+        if Lapic::moves_timer(offset) {
             self.call(Attention::SERVICE);
         }
         self.after_handler_write();

@@ -65,6 +65,14 @@ impl Lapic {
         }
     }
 
+    /// Whether a write of the register at `offset` of the page may change [`Self::next_event`] to an earlier time: the timer's LVT
+    /// entry, its initial count and divide configuration; and the error status, since a timer with an illegal vector stands still
+    /// until the error was noticed.
+    #[inline(always)]
+    pub const fn moves_timer(offset: u16) -> bool {
+        matches!(offset as usize >> 4, word::ESR | word::TIMER | word::INITIAL_COUNT | word::DIVIDE)
+    }
+
     /// The host's time when [`Self::advance`] has something to do for the guest; it may be past. `None` if the timer is
     /// not armed or masked, or while a periodic one's last interrupt is still in IRR.
     #[inline]
